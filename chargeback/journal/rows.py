@@ -1,0 +1,94 @@
+"""The kinds of rows a journal holds, and how a reader makes one call of several rows.
+
+A row counts only once a ``commit`` follows it. Several rows with one ``charge_id`` are normal: a
+redelivery by the producer, a late part, two sources of one call.
+"""
+
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from chargeback.charge import Charge
+from chargeback.facts import Facts
+
+
+class Identity(Struct, frozen=True, kw_only=True, tag_field="row", tag="identity"):
+    """Who made a call and where it went, when the usage comes from elsewhere."""
+
+    charge_id: str
+    row_id: str
+    source_format: str
+    rank: str
+    facts: Facts
+
+
+class Part(Struct, frozen=True, kw_only=True, tag_field="row", tag="part"):
+    """A piece of a body has arrived and is kept in pending storage; its text is not here."""
+
+    row_id: str
+    call: str
+    """Key of the join: the request id of the call."""
+    body: str
+    number: int
+    of: int
+    sha256: str
+
+
+class Reject(Struct, frozen=True, kw_only=True, tag_field="row", tag="reject"):
+    """An event that could not be billed; its bytes are the dead letter."""
+
+    row_id: str
+    reason: str
+    message: str
+    dead_letter: str
+    """Where the original bytes are, relative to the dead-letter store."""
+    enqueued_at: datetime | None
+
+
+class Ignored(Struct, frozen=True, kw_only=True, tag_field="row", tag="ignored"):
+    """An event that is understood and bills nothing (a metric record, another service)."""
+
+    row_id: str
+    reason: str
+
+
+class Gap(Struct, frozen=True, kw_only=True, tag_field="row", tag="gap"):
+    """Sequence numbers the platform skipped: ``first`` to ``last``, both missing."""
+
+    first: int
+    last: int
+
+
+class Commit(Struct, frozen=True, kw_only=True, tag_field="row", tag="commit"):
+    """Makes the ``rows`` rows before it count. The last commit is the journal's watermark."""
+
+    writer: str
+    batch_id: str
+    first_seq: int
+    last_seq: int
+    last_enqueued_time: datetime | None
+    rows: int
+
+
+class End(Struct, frozen=True, kw_only=True, tag_field="row", tag="end"):
+    """The journal goes on in segment ``next``; nothing after this row counts."""
+
+    next: str
+
+
+BillingRow = Charge | Identity | Part | Reject | Ignored | Gap
+Row = BillingRow | Commit | End
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+_decoder: msgspec.json.Decoder[Row] = msgspec.json.Decoder(Row)
+
+
+def encode(row: Row) -> bytes:
+    """Return one NDJSON line with its newline."""
+    return _encoder.encode(row) + b"\n"
+
+
+def decode(line: bytes) -> Row:
+    """Read one line. Raises ``msgspec.DecodeError`` for a torn or foreign one."""
+    return _decoder.decode(line)

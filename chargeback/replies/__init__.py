@@ -1,0 +1,164 @@
+"""From a captured answer, streamed or not, to one Reply for every API operation.
+
+The answer's ``object`` member tells the dialect; a cut or aborted body gives what it holds, ``complete``
+False. Nothing here raises for content: an answer that is no JSON is a Reply without usage or text.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from chargeback.errors import RejectError
+from chargeback.operations import OBJECTS
+from chargeback.replies.chat import ChoiceFold, add_choices
+from chargeback.replies.reply import Choice, Reply, ToolCall
+from chargeback.salvage import Decoded, decode
+from chargeback.sse import ServerEvent, events, looks_like_stream
+from chargeback.strangers import as_id, as_object, as_objects
+
+__all__ = ["Choice", "Reply", "ToolCall", "read_reply"]
+
+_DONE = "[DONE]"
+
+
+def read_reply(body: Any, operation: str | None = None, *, cut: bool = False) -> Reply | None:
+    """Rebuild the answer from what the event holds: text, a JSON value, or None for no body at all.
+
+    ``operation`` is what the request says and gives way to the answer's own word. ``cut`` tells that the
+    event ended inside this body.
+    """
+    if body is None or body == "":
+        return None
+    if isinstance(body, str):
+        return _read_text(body, operation, cut=cut)
+    return _read_value(Decoded(body, cut=cut), operation)
+
+
+def _read_text(text: str, operation: str | None, *, cut: bool) -> Reply:
+    if looks_like_stream(text):
+        return _read_stream(events(text), operation, cut=cut)
+    try:
+        decoded = decode(text)
+    except RejectError:
+        # An HTML page of a proxy, an empty line: something was answered, nothing of it can be counted.
+        return Reply(operation=operation or "unknown", streamed=False, complete=not cut)
+    return _read_value(msgspec.structs.replace(decoded, cut=decoded.cut or cut), operation)
+
+
+def _read_value(decoded: Decoded, operation: str | None) -> Reply:
+    body = as_object(decoded.value) or {}
+    folds: dict[int, ChoiceFold] = {}
+    add_choices(folds, body.get("choices"))
+    return Reply(
+        operation=_operation(body.get("object"), operation),
+        response_id=as_id(body.get("id")) if decoded.is_whole("id") else None,
+        model=as_id(body.get("model")) if decoded.is_whole("model") else None,
+        service_tier=as_id(body.get("service_tier")) if decoded.is_whole("service_tier") else None,
+        status=as_id(body.get("status")),
+        usage=as_object(body.get("usage")) if decoded.is_whole("usage") else None,
+        choices=_choices(folds),
+        output=as_objects(body.get("output")),
+        streamed=False,
+        complete=not decoded.cut,
+        error=_error(body),
+    )
+
+
+def _read_stream(stream: Iterable[ServerEvent], operation: str | None, *, cut: bool) -> Reply:
+    fold = _StreamFold(operation)
+    for event in stream:
+        if event.data.strip() == _DONE:
+            fold.done = True
+        elif not fold.add(event.data):
+            break
+    return fold.reply(cut=cut)
+
+
+class _StreamFold:
+    """What the chunks so far add up to. First id, last model and last usage win, wherever they stand."""
+
+    def __init__(self, operation: str | None) -> None:
+        self.operation = operation
+        self.done = False
+        self.response_id: str | None = None
+        self.model: str | None = None
+        self.service_tier: str | None = None
+        self.status: str | None = None
+        self.error: str | None = None
+        self.usage: Mapping[str, Any] | None = None
+        self.output: tuple[Mapping[str, Any], ...] = ()
+        self.folds: dict[int, ChoiceFold] = {}
+
+    def add(self, data: str) -> bool:
+        """Take in one chunk; False when it is broken, and nothing behind it can be trusted."""
+        try:
+            chunk = as_object(msgspec.json.decode(data))
+        except (msgspec.DecodeError, RecursionError):
+            return self._add_odd(data)
+        if chunk is not None:
+            self._add(chunk)
+        return True
+
+    def _add_odd(self, data: str) -> bool:
+        """Take in a chunk a strict decoder refuses: half a surrogate pair is fine, a cut is the end."""
+        try:
+            decoded = decode(data)
+        except RejectError:
+            return True
+        if decoded.cut:
+            return False
+        self._add(as_object(decoded.value) or {})
+        return True
+
+    def _add(self, chunk: Mapping[str, Any]) -> None:
+        # The Responses API wraps the answer so far into `response` of its events.
+        body = as_object(chunk.get("response")) or chunk
+        self.operation = _operation(body.get("object"), self.operation)
+        self.response_id = self.response_id or as_id(body.get("id"))
+        self.model = as_id(body.get("model")) or self.model
+        self.service_tier = as_id(body.get("service_tier")) or self.service_tier
+        self.status = as_id(body.get("status")) or self.status
+        self.usage = as_object(body.get("usage")) or self.usage
+        self.output = as_objects(body.get("output")) or self.output
+        self.error = _error(chunk) or _error(body) or self.error
+        add_choices(self.folds, chunk.get("choices"))
+
+    def reply(self, *, cut: bool) -> Reply:
+        return Reply(
+            operation=self.operation or "unknown",
+            response_id=self.response_id,
+            model=self.model,
+            service_tier=self.service_tier,
+            status=self.status,
+            usage=self.usage,
+            choices=_choices(self.folds),
+            output=self.output,
+            streamed=True,
+            complete=self._complete(cut=cut),
+            error=self.error,
+        )
+
+    def _complete(self, *, cut: bool) -> bool:
+        """A stream is whole when its usage, its end mark or its final status was seen."""
+        ended = self.done or self.status in ("completed", "incomplete", "failed")
+        finished = bool(self.folds) and all(fold.finish_reason for fold in self.folds.values())
+        return self.usage is not None or ended or (finished and not cut)
+
+
+def _operation(object_word: Any, known: str | None) -> str:
+    return OBJECTS.get(str(object_word).lower()) or known or "unknown"
+
+
+def _choices(folds: Mapping[int, ChoiceFold]) -> tuple[Choice, ...]:
+    return tuple(folds[index].choice() for index in sorted(folds))
+
+
+def _error(body: Mapping[str, Any]) -> str | None:
+    """Return the code of an error body, as a word; ``error`` where it has none."""
+    error = body.get("error")
+    if not error:
+        return None
+    details = as_object(error) or {}
+    inner = as_object(details.get("innererror")) or {}
+    return as_id(details.get("code")) or as_id(inner.get("code")) or as_id(details.get("type")) or "error"

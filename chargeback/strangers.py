@@ -1,0 +1,76 @@
+"""Single values of a stranger's JSON: ids without sentinels, counts without inventions, kinds for messages."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+# Words by which the published policies say "nothing" in an id. Body text is never compared with them.
+SENTINELS = frozenset({"", "na", "na-header", "null", "unknown", "n/a", "none", "undefined"})
+LONGEST_ID = 512
+_WHOLE_NUMBER = re.compile(r"\d{1,15}(?:\.0+)?")
+
+
+def as_id(value: Any) -> str | None:
+    """Return an id as text; None for sentinels and for what is no text or number. Very long ones are cut."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    return None if text.lower() in SENTINELS else text[:LONGEST_ID]
+
+
+def as_count(value: Any) -> int | None:
+    """Return a token count. Negative, fractional, boolean, huge and ``"null"`` are unknown, not 0 and not 1."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text.partition(".")[0]) if _WHOLE_NUMBER.fullmatch(text) else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and 0 <= value < 1e15 else None
+    return value if isinstance(value, int) and 0 <= value < 10**15 else None
+
+
+_KINDS: dict[str, str] = {
+    "NoneType": "null",
+    "dict": "an object",
+    "list": "an array",
+    "str": "text",
+    "bool": "a boolean",
+    "int": "a number",
+    "float": "a number",
+}
+
+
+def kind(value: Any) -> str:
+    """Name a JSON value's kind, for messages that must not quote it."""
+    return _KINDS.get(type(value).__name__, "an unknown kind")
+
+
+def as_object(value: Any) -> Mapping[str, Any] | None:
+    """Return a JSON object, or None for anything else."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
+
+
+def as_objects(value: Any) -> tuple[Mapping[str, Any], ...]:
+    """Return the objects of a JSON array, in order; what is no object is left out."""
+    if not isinstance(value, list):
+        return ()
+    return tuple(
+        cast("Mapping[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)
+    )
+
+
+def as_texts(value: Any) -> tuple[str, ...]:
+    """Return the texts of a JSON array, in order."""
+    return (
+        tuple(item for item in cast("list[Any]", value) if isinstance(item, str))
+        if isinstance(value, list)
+        else ()
+    )
+
+
+def as_text(value: Any) -> str:
+    """Return body text, untouched; what is no text is none."""
+    return value if isinstance(value, str) else ""
