@@ -66,15 +66,19 @@ TABLE: tuple[Format, ...] = (
 )
 
 
-def read(body: bytes, privacy: Privacy) -> tuple[Capture, ...]:
-    """Return what the event says, one Capture a call, in the order of the event.
+def read(body: bytes, privacy: Privacy) -> tuple[Capture | RejectError, ...]:
+    """Return what the event says, one Capture a call, in the order of the event; never raises for content.
 
-    Raises RejectError for a body that is not JSON, is of no known format, or says nothing usable.
+    A RejectError in place of a Capture says why that part of the event cannot be billed; its neighbours can.
     """
-    decoded = decode(body)
-    if isinstance(decoded.value, list):
-        return tuple(_read_one(element, privacy) for element in _elements(decoded))
-    return (_read_one(decoded, privacy),)
+    try:
+        decoded = decode(body)
+    except RejectError as error:
+        return (error,)
+    elements = _elements(decoded) if isinstance(decoded.value, list) else (decoded,)
+    if not elements:
+        return (RejectError("empty", "the body is an empty array; expected events"),)
+    return tuple(_read_one(element, privacy) for element in elements)
 
 
 def recognise(fields: Fields) -> Format:
@@ -86,9 +90,12 @@ def recognise(fields: Fields) -> Format:
     raise RejectError("unknown_format", _unknown(names, cut=fields.cut))
 
 
-def _read_one(decoded: Decoded, privacy: Privacy) -> Capture:
-    fields = Fields(decoded)
-    return recognise(fields).read(fields, privacy)
+def _read_one(decoded: Decoded, privacy: Privacy) -> Capture | RejectError:
+    try:
+        fields = Fields(decoded)
+        return recognise(fields).read(fields, privacy)
+    except RejectError as error:
+        return error
 
 
 def _elements(decoded: Decoded) -> list[Decoded]:

@@ -6,7 +6,6 @@ so that any of them alone tells whose call it was.
 """
 
 import base64
-import binascii
 from typing import Literal
 
 from chargeback import usage as usage_blocks
@@ -37,9 +36,7 @@ def read(fields: Fields, privacy: Privacy) -> Capture:
     if event_kind == "identity":
         return Capture(source_format="v1", kind="identity", facts=facts, truncated=fields.cut)
     if event_kind == "part":
-        return Capture(
-            source_format="v1", kind="part", facts=facts, piece=_piece(fields), truncated=fields.cut
-        )
+        return Capture(source_format="v1", kind="part", facts=facts, piece=_piece(fields))
     block = fields.mapping("usage")
     return Capture(
         source_format="v1",
@@ -96,13 +93,14 @@ def _body(name: str | None) -> Literal["request", "response"]:
 
 
 def _data(fields: Fields) -> bytes:
-    """Decode the slice. A cut one keeps its whole groups of four: what they say was really sent."""
+    if fields.cut:
+        raise RejectError(
+            "cut_part", "the event was cut; a part that is not whole would corrupt the body it belongs to"
+        )
     text = fields.raw("data")
     if not isinstance(text, str):
         raise RejectError("bad_field", f"`data`: found {kind(text)}, expected base64 text")
-    if fields.open == "data":
-        text = text[: len(text) // 4 * 4]
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # wrong padding or letters, also letters outside ASCII
         raise RejectError("bad_field", "`data`: not base64") from None

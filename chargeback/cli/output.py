@@ -1,0 +1,130 @@
+"""How commands print: JSON lines and CSV for programs, tables for people; data on stdout, all else on stderr."""
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from chargeback.charge import Charge
+from chargeback.journal.rows import encode
+from chargeback.report.bill import Group, total
+
+
+class Format(StrEnum):
+    """What ``--format`` takes."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+_COUNTS = ("estimated", "truncated", "unpriced", "unmetered", "pooled", "not_billable", "conflicts")
+
+
+def print_charges(charges: Iterable[Charge]) -> None:
+    """Print one charge a line as JSON, as the journal holds it."""
+    for charge in charges:
+        sys.stdout.write(encode(charge).decode())
+
+
+def print_charges_csv(charges: Iterable[Charge]) -> None:
+    """Print charges as CSV; nested values as JSON text."""
+    out = csv.writer(sys.stdout)
+    out.writerow(Charge.__struct_fields__)
+    for charge in charges:
+        row = msgspec.to_builtins(charge)
+        out.writerow(_cell(row[name]) for name in Charge.__struct_fields__)
+
+
+def print_groups(groups: Sequence[Group], keys: Sequence[str], currency: str, style: Format) -> None:
+    """Print the bill in the wished format."""
+    _PRINTERS[style](groups, keys, currency)
+
+
+def _as_table(groups: Sequence[Group], keys: Sequence[str], currency: str) -> None:
+    """Show the certain numbers, and a column for each kind of uncertainty only where there is any."""
+    whole = total(groups)
+    shown = [name for name in _COUNTS if getattr(whole, name)]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key in keys:
+        table.add_column(key, overflow="fold")
+    for name in (
+        "calls",
+        "prompt",
+        "completion",
+        *(name.replace("_", " ") for name in shown),
+        f"cost {currency}",
+    ):
+        table.add_column(name, justify="right")
+    for group in groups:
+        table.add_row(*(value or "-" for value in group.keys), *_numbers(group, shown))
+    table.add_section()
+    table.add_row("total", *("" for _ in keys[1:]), *_numbers(whole, shown), style="bold")
+    # A pipe has no width: lines as long as the data, so that nothing is folded for grep.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _numbers(group: Group, shown: Sequence[str]) -> tuple[str, ...]:
+    counts = (
+        group.calls,
+        group.prompt_tokens,
+        group.completion_tokens,
+        *(getattr(group, name) for name in shown),
+    )
+    return (*(f"{count:,}" for count in counts), money(group.cost))
+
+
+def money(amount: Decimal) -> str:
+    """Show an amount exactly, with at least two decimals; nothing is rounded here."""
+    plain = f"{amount.normalize():f}" if amount else "0"
+    whole, _, decimals = plain.partition(".")
+    return f"{int(whole):,}.{decimals.ljust(2, '0')}"
+
+
+def _as_json(groups: Sequence[Group], keys: Sequence[str], currency: str) -> None:
+    for group in groups:
+        sys.stdout.write(msgspec.json.encode(_named(group, keys, currency)).decode() + "\n")
+
+
+def _as_csv(groups: Sequence[Group], keys: Sequence[str], currency: str) -> None:
+    names = [*keys, *Group.__struct_fields__[1:], "currency"]
+    out = csv.writer(sys.stdout)
+    out.writerow(names)
+    for group in groups:
+        row = _named(group, keys, currency)
+        out.writerow(_cell(row[name]) for name in names)
+
+
+_PRINTERS = {Format.table: _as_table, Format.json: _as_json, Format.csv: _as_csv}
+
+
+def _named(group: Group, keys: Sequence[str], currency: str) -> dict[str, Any]:
+    numbers = {name: getattr(group, name) for name in Group.__struct_fields__[1:]}
+    numbers["cost"] = f"{group.cost:f}"
+    return {**dict(zip(keys, group.keys, strict=True)), **numbers, "currency": currency}
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return value if isinstance(value, str | int) else msgspec.json.encode(value).decode()
+
+
+def console() -> Console:
+    """Return where people read: never the stream that carries data."""
+    return Console(stderr=True)
+
+
+def text_of(lines: Iterable[str]) -> str:
+    """Join lines for a diff or a file."""
+    out = io.StringIO()
+    for line in lines:
+        out.write(line + "\n")
+    return out.getvalue()

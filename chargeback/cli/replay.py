@@ -1,0 +1,185 @@
+"""``chargeback replay``: captured events to charges."""
+
+import base64
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from chargeback.cli.expectation import differences
+from chargeback.cli.output import Format, console, print_charges, print_charges_csv, print_groups
+from chargeback.cli.rates import read_text
+from chargeback.errors import UsageError
+from chargeback.event import Event
+from chargeback.journal.rows import BillingRow, Reject
+from chargeback.journal.winner import Call, calls
+from chargeback.outbox import drain
+from chargeback.pipeline import Context, DeadLetter
+from chargeback.ports import Ledger
+from chargeback.rates.load import parse
+from chargeback.rates.table import RateTable
+from chargeback.replaying import into_ledger, without_ledger
+from chargeback.report.bill import bill, currencies, keys_of
+from chargeback.sources.capture_files import Source, find
+from chargeback.wiring import open_ledger, open_sender, settings
+
+
+def replay(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files (.jsonl, .json, .avro) or folders of captured events.")
+    ],
+    rates: Annotated[
+        Path | None,
+        typer.Option(help="The rate table; else CHARGEBACK_RATES. Without one nothing has a price."),
+    ] = None,
+    style: Annotated[
+        Format, typer.Option("--format", help="table: the bill; json and csv: one charge a line.")
+    ] = Format.table,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Folder to keep the charges in; a second replay bills nothing twice.")
+    ] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="File for events that could not be billed. It holds customer text.")
+    ] = None,
+    expect: Annotated[
+        Path | None, typer.Option(help="File of expected charges; differences are printed, exit code 1.")
+    ] = None,
+    telemetry: Annotated[
+        bool, typer.Option("--telemetry", help="Also send the ledger's charges to Application Insights.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+) -> None:
+    """Bill captured events: rebuild the answers, take or count the tokens, price them.
+
+    Writes only what --ledger and --rejects name. Exit code 1 if events were rejected or --expect differs.
+
+    Example: chargeback replay samples/events --rates samples/rates.yaml
+    """
+    source = find(paths)
+    store = _ledger(ledger, telemetry=telemetry)
+    context = _context(rates, store)
+    with _progress(source, quiet=quiet) as advance:
+        rows, letters = _run(source, context, store, advance)
+    found = list(calls(rows))
+    _print(found, style)
+    refused = [row for row in rows if isinstance(row, Reject)]
+    if rejects is not None:
+        _write_rejects(rejects, refused, letters, store)
+    if telemetry and store is not None:
+        _send(store, f"source/{source.sha256}")
+    if not quiet:
+        _summarise(refused, context.table)
+    unexpected = differences(expect, [call.charge for call in found]) if expect else []
+    for line in unexpected:
+        typer.echo(line, err=True)
+    if refused or unexpected:
+        raise typer.Exit(1)
+
+
+def _ledger(folder: Path | None, *, telemetry: bool) -> Ledger | None:
+    if folder is None and telemetry:
+        raise UsageError("--telemetry needs --ledger: what is sent is what the ledger holds")
+    return None if folder is None else open_ledger(str(folder.absolute()), settings())
+
+
+def _context(rates: Path | None, store: Ledger | None) -> Context:
+    path = rates or (Path(named) if (named := settings().rates) else None)
+    table = parse(read_text(path), source=str(path)) if path else None
+    if table and store:
+        store.put_once(f"rates/{table.sha256}.json", table.canonical)
+    return Context(privacy=settings().privacy, table=table)
+
+
+def _run(
+    source: Source, context: Context, store: Ledger | None, advance: "Advance"
+) -> tuple[list[BillingRow], list[DeadLetter]]:
+    if store is None:
+        return without_ledger(source, context, advance)
+    return into_ledger(source, context, store, advance), []
+
+
+def _print(found: Sequence[Call], style: Format) -> None:
+    charges = [call.charge for call in found]
+    if style is Format.json:
+        print_charges(charges)
+    elif style is Format.csv:
+        print_charges_csv(charges)
+    else:
+        keys = keys_of("subscription,app,deployment")
+        print_groups(bill(found, keys), keys, next(iter(currencies(charges)), ""), style)
+
+
+def _write_rejects(
+    path: Path, refused: Sequence[Reject], letters: Iterable[DeadLetter], store: Ledger | None
+) -> None:
+    """Write the rejected events with their bytes, so that they can be mended and replayed."""
+    bodies = {letter.path: letter.body for letter in letters}
+    with path.open("wb") as out:
+        for row in refused:
+            kept = store.dead_letters.get(row.dead_letter) if store else None
+            body = kept[0] if kept else bodies.get(row.dead_letter, b"")
+            line = {"row_id": row.row_id, "reason": row.reason, "message": row.message}
+            out.write(msgspec.json.encode({**line, "body_base64": base64.b64encode(body).decode()}) + b"\n")
+
+
+def _send(store: Ledger, journal: str) -> None:
+    sender = open_sender(settings())
+    if sender is None:
+        raise UsageError("--telemetry: set APPLICATIONINSIGHTS_CONNECTION_STRING")
+    done = drain(store.journal(journal), store, sender, may_go_on=lambda: True)
+    typer.echo(f"telemetry: {done.confirmed} events confirmed, {done.refused} refused", err=True)
+    if not done.is_empty:
+        typer.echo("telemetry: not everything was confirmed; run the same command again", err=True)
+        raise typer.Exit(1)
+
+
+def _summarise(refused: Sequence[Reject], table: RateTable | None) -> None:
+    if table is None:
+        typer.echo("no rate table: every charge is unpriced; name one with --rates", err=True)
+    for reason, count in Counter(row.reason for row in refused).most_common():
+        first = next(row for row in refused if row.reason == reason)
+        typer.echo(f"rejected {count} ({reason}), for example {first.row_id}: {first.message}", err=True)
+
+
+class Advance:
+    """Counts events and bytes as batches are done."""
+
+    def __init__(self, progress: Progress | None, size: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("replay", total=size) if progress else None
+
+    def __call__(self, batch: Sequence[Event]) -> None:
+        if self._progress is not None and self._task is not None:
+            self._progress.advance(self._task, sum(len(event.body) + 1 for event in batch))
+
+
+@contextmanager
+def _progress(source: Source, *, quiet: bool) -> Generator[Advance]:
+    """Show a bar on a terminal, for input that takes a while to read; nothing elsewhere."""
+    size = sum(file.stat().st_size for file in source.files)
+    if quiet or not sys.stderr.isatty():
+        yield Advance(None, size)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(), transient=True, get_time=time.monotonic) as progress:
+        yield Advance(progress, size)

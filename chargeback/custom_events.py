@@ -1,0 +1,121 @@
+"""Journal rows as customEvents: names and properties that existing queries on the published samples read.
+
+Properties are text, None is ``""`` (a sum skips it), numbers appear again as measurements. No other event
+of ours may carry ``Azure OpenAI Tokens`` in its name: old queries match it by ``contains``.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from chargeback.charge import Charge
+from chargeback.facts import FACT_FIELDS
+from chargeback.journal.rows import BillingRow, Identity
+from chargeback.privacy import KEY_ID_DIGITS
+from chargeback.telemetry import CustomEvent
+
+CHARGE_EVENT = "Azure OpenAI Tokens"
+IDENTITY_EVENT = "Azure OpenAI Call Identity"
+
+# Where the published queries knew the value under another name; every other field is its PascalCase.
+_RENAMED = {
+    "charge_id": "TokenInfoId",
+    "occurred_at": "Timestamp",
+    "operation": "ApiOperation",
+    "streamed": "Stream",
+    "deployment": "DeploymentId",
+    "product": "ProductName",
+    "usage_source": "TokenSource",
+}
+_OPERATION_NAMES = {"chat": "ChatCompletion", "completions": "TextCompletion"}
+
+
+def property_name(field: str) -> str:
+    """Return the property a field of a row is sent as."""
+    return _RENAMED.get(field) or "".join(word.capitalize() for word in field.split("_"))
+
+
+CHARGE_PROPERTIES = {field: property_name(field) for field in Charge.__struct_fields__}
+FACT_PROPERTIES = {field: property_name(field) for field in FACT_FIELDS}
+
+
+def custom_event(row: BillingRow) -> CustomEvent | None:
+    """Return what is sent for a row; None for rows that telemetry does not show and known duplicates."""
+    if isinstance(row, Charge):
+        return None if row.duplicate_of else _charge_event(row)
+    return _identity_event(row) if isinstance(row, Identity) else None
+
+
+def _charge_event(charge: Charge) -> CustomEvent:
+    fields = {field: getattr(charge, field) for field in CHARGE_PROPERTIES}
+    return _event(CHARGE_EVENT, charge.charge_id, fields, CHARGE_PROPERTIES, charge.enqueued_at)
+
+
+def _identity_event(row: Identity) -> CustomEvent:
+    fields = {field: getattr(row.facts, field) for field in FACT_PROPERTIES}
+    named = {
+        "charge_id": row.charge_id,
+        "row_id": row.row_id,
+        "source_format": row.source_format,
+        "rank": row.rank,
+    }
+    names = FACT_PROPERTIES | {field: property_name(field) for field in named}
+    return _event(IDENTITY_EVENT, row.charge_id, {**named, **fields}, names, None)
+
+
+def _event(
+    name: str,
+    event_id: str,
+    fields: Mapping[str, Any],
+    names: Mapping[str, str],
+    enqueued_at: datetime | None,
+) -> CustomEvent:
+    properties = {names[field]: text(field, value) for field, value in fields.items()}
+    properties["AppKey"] = _app_key(fields)
+    return CustomEvent(
+        name=name,
+        event_id=event_id,
+        occurred_at=fields["occurred_at"] or enqueued_at or datetime(1970, 1, 1, tzinfo=UTC),
+        properties=properties,
+        measurements={
+            names[field]: float(value)
+            for field, value in fields.items()
+            if isinstance(value, int | Decimal) and not isinstance(value, bool)
+        },
+    )
+
+
+def text(field: str, value: Any) -> str:
+    """Return a field's value as property text; None is the empty text."""
+    if value is None:
+        return ""
+    if field in _SPECIAL:
+        return _SPECIAL[field](value)
+    return value if isinstance(value, str) else _BY_TYPE.get(type(value).__name__, _json)(value)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+_SPECIAL: dict[str, Callable[[Any], str]] = {
+    "operation": lambda word: _OPERATION_NAMES.get(word) or str(word).capitalize(),
+    "usage_notes": ",".join,
+}
+_BY_TYPE: dict[str, Callable[[Any], str]] = {
+    "datetime": lambda instant: instant.isoformat().replace("+00:00", "Z"),
+    "Decimal": lambda amount: f"{amount:f}",
+    "bool": str,
+    "int": str,
+}
+
+
+def _app_key(fields: Mapping[str, Any]) -> str:
+    """Return what tells consumers apart within eight characters: the subscription, else the key's digits."""
+    subscription, key_id = fields.get("subscription_id"), fields.get("subscription_key_id")
+    if key_id and (not subscription or subscription == f"key-{key_id}"):
+        return str(key_id)[-KEY_ID_DIGITS:]
+    return subscription or ""

@@ -1,0 +1,11 @@
+"""The fixed words of ``usage_notes`` that do not come from token counting, and what they mean."""
+
+NOTES: dict[str, str] = {
+    "assumed_deployment": "the event names no deployment; a dated default of the rate table did",
+    "body_missing": "the event holds no body on one side, so that side could not be counted",
+    "end_of_input": "a replay ended before all parts of the call had come",
+    "event_time_unknown": "the event holds no readable time; the hub's enqueue time decides the price",
+    "join_timeout": "parts of the call did not come in time; what had come was billed",
+    "model_differs": "the answer names another model than the rate table has for the deployment",
+    "upper_bound": "the split into cached and uncached tokens is unknown; all are priced as uncached",
+}

@@ -1,0 +1,103 @@
+"""Every log event of the worker: its name, what it means and what to do about it.
+
+Logs are for people who run the worker, never for billing. A line is the constant name and fields; no field
+may hold customer text, a key or a token.
+"""
+
+import json
+import logging
+from typing import Any, Literal
+
+from msgspec import Struct
+
+LogName = Literal[
+    "batch.committed",
+    "batch.gap",
+    "batch.overtaken",
+    "batch.retried",
+    "batch.skipped",
+    "event.rejected",
+    "expiry.charged",
+    "outbox.alarm",
+    "outbox.backlog",
+    "outbox.refused",
+    "rates.loaded",
+    "rates.refused",
+    "rejects.high",
+]
+
+
+class LogEvent(Struct, frozen=True):
+    """What a name stands for."""
+
+    level: int
+    meaning: str
+    remedy: str
+
+
+LOG_EVENTS: dict[LogName, LogEvent] = {
+    "batch.committed": LogEvent(logging.INFO, "A batch is in the journal; fields count its rows.", "None."),
+    "batch.gap": LogEvent(
+        logging.ERROR,
+        "Sequence numbers are missing: the platform moved the checkpoint past events nobody processed.",
+        "Repair the range from the hub or from Capture before closing the period.",
+    ),
+    "batch.overtaken": LogEvent(
+        logging.WARNING,
+        "Another worker wrote this partition's journal; the batch was admitted again.",
+        "None if it is rare; often means two deployments share one ledger and consumer group.",
+    ),
+    "batch.retried": LogEvent(
+        logging.WARNING,
+        "The host delivers a batch again, because the last attempt raised.",
+        "Look at the exception of the attempt; the partition waits until it is mended.",
+    ),
+    "batch.skipped": LogEvent(logging.INFO, "A redelivered batch was in the journal already.", "None."),
+    "event.rejected": LogEvent(
+        logging.WARNING,
+        "An event could not be billed; its bytes are a dead letter.",
+        "Look at the reason; mend the policy, then requeue the dead letter.",
+    ),
+    "expiry.charged": LogEvent(
+        logging.WARNING,
+        "Parts of calls did not come in time; what had come was billed as truncated.",
+        "Check the gateway's delivery to the hub if it is frequent.",
+    ),
+    "outbox.alarm": LogEvent(
+        logging.ERROR,
+        "Application Insights refuses us for a reason that waiting does not mend.",
+        "See the field `alarm`: daily cap, missing role, ingestion sampling, wrong endpoint.",
+    ),
+    "outbox.backlog": LogEvent(
+        logging.WARNING,
+        "Charges are journaled but not yet confirmed by Application Insights.",
+        "None while it shrinks; billing does not depend on it.",
+    ),
+    "outbox.refused": LogEvent(
+        logging.ERROR,
+        "Application Insights will never accept these events; they are dead letters, the bill is complete.",
+        "Look at status and message of the dead letter.",
+    ),
+    "rates.loaded": LogEvent(logging.INFO, "A rate table is in use from the next batch on.", "None."),
+    "rates.refused": LogEvent(
+        logging.ERROR,
+        "The changed rate table has faults; the last good one stays in use.",
+        "Run `chargeback rates check` on it.",
+    ),
+    "rejects.high": LogEvent(
+        logging.ERROR,
+        "More than half of the last 500 events were rejected.",
+        "A policy writes what the worker cannot read: look at the reasons in `event.rejected`.",
+    ),
+}
+
+_log = logging.getLogger("chargeback")
+
+
+def log(name: LogName, **fields: Any) -> None:
+    """Write one line: the name, then the fields as JSON, for the Functions host forwards text only."""
+    level = LOG_EVENTS[name].level
+    if _log.isEnabledFor(level):
+        _log.log(
+            level, "%s %s", name, json.dumps(fields, default=str), extra={"event": name, "fields": fields}
+        )

@@ -1,0 +1,121 @@
+"""Journal rows to confirmed customEvents, in their own time: telemetry never holds up billing.
+
+The cursor is a journal position: everything before it was confirmed or refused for good. What was sent
+and not confirmed is sent again, under the same id.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from chargeback import observe
+from chargeback.custom_events import custom_event
+from chargeback.journal.rows import BillingRow, encode
+from chargeback.ports import Journal, Ledger, MovedError, Position
+from chargeback.telemetry import CustomEvent, Delivery
+
+CHUNK = 500
+
+
+class Sender(Protocol):
+    """Confirms events one by one; see ``sinks.application_insights``."""
+
+    def send(self, events: list[CustomEvent]) -> Delivery: ...
+
+
+class Drained(Struct, frozen=True, kw_only=True):
+    """What one drain did, and what it left."""
+
+    confirmed: int = 0
+    refused: int = 0
+    is_empty: bool = True
+    """False: rows remain that are not confirmed."""
+    oldest_at: datetime | None = None
+    """When the hub got the event of the first row that remains; None when unknown or empty."""
+    alarm: str | None = None
+
+
+class _Chunk(Struct, frozen=True):
+    before: Position | None
+    rows: list[tuple[Position, BillingRow]]
+
+
+def drain(journal: Journal, ledger: Ledger, sender: Sender, *, may_go_on: Callable[[], bool]) -> Drained:
+    """Send what the journal holds behind the cursor, until the end, a refusal to answer, or ``may_go_on``."""
+    loaded = ledger.cursors.load(journal.name)
+    cursor = _decode(loaded[0]) if loaded else None
+    tag = loaded[1] if loaded else None
+    done = Drained()
+    for chunk in _chunks(journal, cursor):
+        if not may_go_on():
+            return msgspec.structs.replace(done, is_empty=False, oldest_at=_enqueued_at(chunk.rows[0][1]))
+        step, through = _send(chunk, journal.name, ledger, sender)
+        try:
+            if through is not None and through != chunk.before:
+                tag = ledger.cursors.save(journal.name, msgspec.json.encode(through), tag)
+        except MovedError:
+            return _add(done, step)  # another drain of this journal is at work and goes on
+        done = _add(done, step)
+        if not step.is_empty:
+            return done
+    return done
+
+
+def _decode(value: bytes) -> Position:
+    return msgspec.json.decode(value, type=Position)
+
+
+def _chunks(journal: Journal, cursor: Position | None) -> Iterator[_Chunk]:
+    rows = journal.read(after=cursor)
+    while chunk := list(islice(rows, CHUNK)):
+        yield _Chunk(cursor, chunk)
+        cursor = chunk[-1][0]
+
+
+def _send(chunk: _Chunk, journal: str, ledger: Ledger, sender: Sender) -> tuple[Drained, Position | None]:
+    """Return what became of a chunk, and the position up to which nothing is open."""
+    events: list[CustomEvent] = []
+    places: list[int] = []
+    for place, (_, row) in enumerate(chunk.rows):
+        event = custom_event(row)
+        if event is not None:
+            events.append(event)
+            places.append(place)
+    delivery = sender.send(events) if events else Delivery(sent=0)
+    for refusal in delivery.refused:
+        _keep_refused(ledger, journal, chunk.rows[places[refusal.index]][1], refusal.status, refusal.message)
+    if delivery.alarm:
+        observe.log("outbox.alarm", journal=journal, alarm=delivery.alarm)
+    first_open = places[delivery.unconfirmed[0]] if delivery.unconfirmed else len(chunk.rows)
+    through = chunk.rows[first_open - 1][0] if first_open else chunk.before
+    open_row = chunk.rows[first_open][1] if delivery.unconfirmed else None
+    step = Drained(
+        confirmed=delivery.sent - len(delivery.refused) - len(delivery.unconfirmed),
+        refused=len(delivery.refused),
+        is_empty=open_row is None,
+        oldest_at=_enqueued_at(open_row) if open_row else None,
+        alarm=delivery.alarm,
+    )
+    return step, through
+
+
+def _keep_refused(ledger: Ledger, journal: str, row: BillingRow, status: int, message: str) -> None:
+    """Keep the row as a dead letter: refused for telemetry is not refused for the bill."""
+    name = getattr(row, "row_id", "row")
+    about = {"reason": "telemetry_refused", "status": str(status), "message": message, "journal": journal}
+    ledger.dead_letters.put(f"telemetry/{name}", encode(row), about)
+    observe.log("outbox.refused", journal=journal, row_id=name, status=status, message=message)
+
+
+def _add(done: Drained, step: Drained) -> Drained:
+    return msgspec.structs.replace(
+        step, confirmed=done.confirmed + step.confirmed, refused=done.refused + step.refused
+    )
+
+
+def _enqueued_at(row: BillingRow) -> datetime | None:
+    return getattr(row, "enqueued_at", None)

@@ -1,0 +1,187 @@
+"""The whole product as one pure function: events and join state in, rows and new join state out.
+
+What comes out depends on the events, their order, the state and the rate table, and on nothing else;
+above all not on where a batch begins or ends.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from chargeback import formats
+from chargeback.billing import bill, marked_duplicate
+from chargeback.capture import Capture, Piece
+from chargeback.charge import Charge, charge_id, rank, row_id
+from chargeback.errors import RejectError
+from chargeback.event import Event
+from chargeback.exchange import Exchange, Join, JoinState, Place, Waiting, single
+from chargeback.journal.rows import BillingRow, Identity, Ignored, Part, Reject
+from chargeback.ports import Entry
+from chargeback.privacy import Privacy
+from chargeback.rates.table import RateTable
+
+JOIN_TIMEOUT = timedelta(minutes=15)
+"""API Management ends an idle stream after 4 minutes; a part that is 15 minutes late will not come."""
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """What a batch is processed with: one snapshot for all of it."""
+
+    privacy: Privacy = Privacy()
+    table: RateTable | None = None
+    join_timeout: timedelta | None = JOIN_TIMEOUT
+    """None: wait for ever, where events of different times are mixed (a replay of several files)."""
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """The bytes of a rejected event and what to keep beside them. Customer text: never logged."""
+
+    path: str
+    body: bytes
+    reason: str
+    message: str
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """Rows grouped by event, so that they can be appended by whole events."""
+
+    entries: tuple[Entry, ...]
+    state: JoinState
+    dead_letters: tuple[DeadLetter, ...]
+
+
+def process(events: Sequence[Event], state: JoinState, context: Context) -> Outcome:
+    """Bill the events in order. Content never raises: it becomes a ``reject`` row and a dead letter."""
+    batch = _Batch(state, context)
+    entries = tuple(
+        Entry(position=event.position, enqueued_at=event.enqueued_at, rows=tuple(batch.rows(event)))
+        for event in events
+    )
+    return Outcome(entries=entries, state=batch.join.state, dead_letters=tuple(batch.dead_letters.values()))
+
+
+def expire(
+    state: JoinState, event_of: Event, before: datetime | None, context: Context, note: str
+) -> tuple[tuple[Charge, ...], JoinState]:
+    """Bill what has waited too long as truncated, outside any batch: the timer's and the replay's end.
+
+    ``event_of`` lends its stream. The charges get the places of the calls' last parts, so whoever
+    expires a call writes the same row.
+    """
+    join = Join(state)
+    charges = tuple(
+        bill(exchange, _place(call, event_of), context.table) for call, exchange in join.expire(before, note)
+    )
+    return charges, join.state
+
+
+class _Batch:
+    """One pass over events: the join, and the calls seen so far."""
+
+    def __init__(self, state: JoinState, context: Context) -> None:
+        self.join = Join(state)
+        self.dead_letters: dict[str, DeadLetter] = {}
+        self._context = context
+        self._seen: dict[str, Charge] = {}
+
+    def rows(self, event: Event) -> list[BillingRow]:
+        rows = self._expired(event)
+        for index, capture in enumerate(formats.read(event.body, self._context.privacy)):
+            place = Place(event=event, index=index)
+            rows += (
+                self._rejected(capture, place)
+                if isinstance(capture, RejectError)
+                else self._of(capture, place)
+            )
+        return rows
+
+    def _expired(self, event: Event) -> list[BillingRow]:
+        """Bill the calls that were given up when this event came; time is the hub's, not ours."""
+        if event.enqueued_at is None or self._context.join_timeout is None:
+            return []
+        gone = self.join.expire(event.enqueued_at - self._context.join_timeout, "join_timeout")
+        return [self._charge(exchange, _place(call, event)) for call, exchange in gone]
+
+    def _of(self, capture: Capture, place: Place) -> list[BillingRow]:
+        if capture.kind == "ignored":
+            return [Ignored(row_id=row_id(place.event, place.index), reason=capture.reason or "ignored")]
+        if capture.kind == "identity":
+            return [_identity(capture, place)]
+        if capture.piece is None:
+            return [self._charge(single(capture), place)]
+        exchange = self.join.add(capture, capture.piece, place)
+        part = _part(capture, capture.piece, place)
+        return [part] if exchange is None else [part, self._charge(exchange, place)]
+
+    def _charge(self, exchange: Exchange, place: Place) -> Charge:
+        charge = bill(exchange, place, self._context.table)
+        first = self._seen.setdefault(charge.charge_id, charge)
+        if first is charge:
+            return charge
+        if _repeats(charge, first):
+            return marked_duplicate(charge, first)
+        self._seen[charge.charge_id] = min(first, charge, key=lambda each: each.rank)
+        return charge
+
+    def _rejected(self, error: RejectError, place: Place) -> list[BillingRow]:
+        path = str(place.event)
+        letter = DeadLetter(path=path, body=place.event.body, reason=error.reason, message=str(error))
+        self.dead_letters.setdefault(path, letter)
+        return [
+            Reject(
+                row_id=row_id(place.event, place.index),
+                reason=error.reason,
+                message=str(error),
+                dead_letter=path,
+                enqueued_at=place.event.enqueued_at,
+            )
+        ]
+
+
+def _repeats(charge: Charge, first: Charge) -> bool:
+    """True if a reader will drop this row for the first one, and nobody needs to be told of it.
+
+    Two different reported counts of one source are a conflict: both stay visible.
+    """
+    if charge.rank < first.rank:
+        return False
+    same_source = charge.source_format == first.source_format and charge.usage_source == "reported"
+    return not (same_source and _counts(charge) != _counts(first))
+
+
+def _counts(charge: Charge) -> tuple[int | None, ...]:
+    return (charge.prompt_tokens, charge.cached_tokens, charge.completion_tokens)
+
+
+def _place(call: Waiting, event: Event) -> Place:
+    last = Event(
+        stream=event.stream,
+        sequence_number=call.sequence_number,
+        position=event.position,
+        body=b"",
+        enqueued_at=call.enqueued_at,
+    )
+    return Place(event=last, index=call.index)
+
+
+def _identity(capture: Capture, place: Place) -> Identity:
+    return Identity(
+        charge_id=charge_id(capture.facts, capture.message_id, place.event, place.index),
+        row_id=row_id(place.event, place.index),
+        source_format=capture.source_format,
+        rank=rank(truncated=capture.truncated, source="missing", event=place.event, index=place.index),
+        facts=capture.facts,
+    )
+
+
+def _part(capture: Capture, piece: Piece, place: Place) -> Part:
+    return Part(
+        row_id=f"{row_id(place.event, place.index)}/part",
+        call=str(capture.facts.request_id),
+        body=piece.body,
+        number=piece.number,
+        of=piece.of,
+        sha256=hashlib.sha256(piece.data).hexdigest(),
+    )

@@ -1,0 +1,245 @@
+"""Usage -> money: what a call cost at its moment, meter by meter, or the reason why nobody can say.
+
+usage and facts + rate table -> route (``rates.routes``) -> rate row -> lines
+
+Pure and repeatable: the same usage, facts and table give the same lines years later. A price that is
+not known is never 0: the call stays visible as ``unpriced`` or ``unmetered``.
+"""
+
+from datetime import datetime
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+
+from msgspec import Struct
+
+from chargeback.charge import Line, Rating
+from chargeback.facts import Facts
+from chargeback.rates.billable import BILLABLE_STATUS, verdict
+from chargeback.rates.routes import route
+from chargeback.rates.sites import Route
+from chargeback.rates.table import RateRow, RateTable
+from chargeback.rates.words import SERVICE_TIERS
+from chargeback.usage import Usage
+
+# Money is exact: quantity * price / power of ten. Whatever would have to round raises instead.
+EXACT = Context(prec=50, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+
+# No call counts this many tokens; beyond it a count is damage, and `EXACT` might have to round.
+MOST_TOKENS = 10**15
+
+# Operations whose answers carry token usage. The others are metered by what later imports bring.
+METERED = ("chat", "completions", "responses", "embeddings")
+
+REASONS: dict[str, str] = {
+    # unpriced: consumed, and the table does not say (or not uniquely) what it costs
+    "no_rate_table": "No rate table was loaded.",
+    "no_deployment": "The event names no deployment, and no default of the table applies.",
+    "unknown_deployment": "The table does not list this deployment (in this account) at that moment.",
+    "ambiguous_account": "Several accounts have a deployment of this name, and their prices differ.",
+    "ambiguous_backend": "Provisioned and token-priced deployments share this name, and the event names no backend.",
+    "no_spillover_target": "The call spilled over, and the table does not say to which deployment.",
+    "no_model": "A default leaves the model to the response, and the response names none.",
+    "unknown_model": "A default leaves the model to the response, and the table does not know its model.",
+    "model_contradicts_default": "The default assumes another model than the one the response names.",
+    "unknown_service_tier": "The response names a service tier that this program does not know.",
+    "no_rate": "The table has no rate for this model, type, region and tier at that moment.",
+    "no_meter": "The rate has no price for a meter the call used.",
+    "inconsistent_usage": "The counts contradict each other, such as more cached than prompt tokens.",
+    "unknown_cache_split": "The cached share of the prompt is not known, and the table's policy wants no upper bound.",
+    "unknown_audio_split": "Prompt tokens are partly audio and partly cached; how both overlap is not known.",
+    # unmetered: Azure charges for it, and the quantity is not known
+    "no_usage": "An answer that is charged came without usage, and none could be estimated.",
+    "partial_usage": "Only the prompt or only the completion was counted.",
+    "content_filter": "Azure charges for a filtered prompt and reports no usage.",
+    "input_limit": "Azure charges for a prompt beyond the model's limit and reports no usage.",
+    "timeout": "Azure charges for a call that timed out and reports no usage.",
+    "unknown_error": "The answer is an error without status, of a code this program does not know.",
+    "unmetered_operation": "This operation is not metered by tokens in the answer.",
+    # not_billable: Azure does not charge
+    "throttled": "Refused: too many requests or tokens (429).",
+    "unauthorized": "Refused: key, token or permission (401, 403).",
+    "client_error": "Refused: the request itself (other 4xx).",
+    "server_error": "The service failed (5xx); charged only if the table's policy says so.",
+    "no_answer": "A redirect or another status without processing.",
+}
+
+NOTES: dict[str, str] = {
+    "assumed_deployment": "The event names no deployment; the table's default was taken.",
+    "model_differs": "The response names another model than the table has for this deployment.",
+    "upper_bound": "The cached share is not known; all of the prompt was priced as not cached.",
+}
+
+
+class Rated(Struct, frozen=True, kw_only=True):
+    """One call's rating, and the route it was rated by.
+
+    ``model`` is the table's ``name@version`` where a route was found, else what the response said.
+    """
+
+    rating: Rating
+    reason: str | None = None
+    """A word of ``REASONS``; None when priced or pooled."""
+    lines: tuple[Line, ...] = ()
+    """In the order of ``quantities``; meters with nothing to count have no line."""
+    deployment_type: str | None = None
+    model: str | None = None
+    account: str | None = None
+    deployment: str | None = None
+    region: str | None = None
+    notes: tuple[str, ...] = ()
+    """Words of ``NOTES``, sorted."""
+    missing_meters: tuple[str, ...] = ()
+    """With ``no_meter``: the ones the rate lacks."""
+
+
+class _Verdict(Struct, frozen=True):
+    rating: Rating
+    reason: str | None = None
+    lines: tuple[Line, ...] = ()
+    notes: tuple[str, ...] = ()
+    missing_meters: tuple[str, ...] = ()
+
+
+def rate(
+    usage: Usage,
+    facts: Facts,
+    table: RateTable | None,
+    *,
+    at: datetime,
+    event_hub: str,
+    error: str | None = None,
+) -> Rated:
+    """Rate one call by the prices of ``at`` (aware). ``error`` is the code of an error body.
+
+    Reported usage is billed whatever the status says. Never raises for what an event may contain.
+    """
+    where = Route(problem="no_rate_table") if table is None else route(table, facts, at, event_hub)
+    if usage.prompt_tokens is None and usage.completion_tokens is None:
+        found = _without_usage(facts, table, error, pooled=where.pooled)
+    elif where.pooled:
+        found = _Verdict("pooled")
+    elif table is None or where.problem is not None:
+        found = _Verdict("unpriced", where.problem)
+    else:
+        found = _priced(usage, facts, table, where, at)
+    return _rated(found, facts, where)
+
+
+def _rated(found: _Verdict, facts: Facts, where: Route) -> Rated:
+    return Rated(
+        rating=found.rating,
+        reason=found.reason,
+        lines=found.lines,
+        deployment_type=where.deployment_type,
+        model=where.model or facts.model,
+        account=where.account or facts.account,
+        deployment=where.deployment or facts.deployment,
+        region=where.region or facts.region,
+        notes=tuple(sorted(where.notes + found.notes)) if found.notes else where.notes,
+        missing_meters=found.missing_meters,
+    )
+
+
+def _without_usage(facts: Facts, table: RateTable | None, error: str | None, *, pooled: bool) -> _Verdict:
+    billable = BILLABLE_STATUS if table is None else table.billable_status
+    judged = verdict(facts.http_status, error, billable)
+    if not judged.billable:
+        return _Verdict("not_billable", judged.reason)
+    if pooled:  # the pool is paid for anyway, and no quantity is missing from a token bill
+        return _Verdict("pooled")
+    if judged.reason == "no_usage" and facts.operation is not None and facts.operation not in METERED:
+        return _Verdict("unmetered", "unmetered_operation")
+    return _Verdict("unmetered", judged.reason)
+
+
+def _priced(usage: Usage, facts: Facts, table: RateTable, where: Route, at: datetime) -> _Verdict:
+    if usage.prompt_tokens is None or (usage.completion_tokens is None and not _embeds(facts, table, where)):
+        return _Verdict("unmetered", "partial_usage")
+    if not consistent(usage):
+        return _Verdict("unpriced", "inconsistent_usage")
+    tier = facts.service_tier or "default"
+    if tier not in SERVICE_TIERS:
+        return _Verdict("unpriced", "unknown_service_tier")
+    row = _row(table, where, tier, usage.prompt_tokens, at)
+    if not isinstance(row, RateRow):
+        return _Verdict("unpriced", row)
+    return _metered(usage, row, table.cache_split_unknown)
+
+
+def _embeds(facts: Facts, table: RateTable, where: Route) -> bool:
+    kinds = (table.rows.models[offer.model].kind for offer in where.offers)
+    return facts.operation == "embeddings" or all(kind == "embedding" for kind in kinds)
+
+
+def _row(table: RateTable, where: Route, tier: str, prompt_tokens: int, at: datetime) -> RateRow | str:
+    """Return the one rate of all offers, else the reason why there is none."""
+    found: RateRow | None = None
+    for number, offer in enumerate(where.offers):
+        context = table.context_tier(offer.model, prompt_tokens)
+        row = table.rate((offer.model, offer.deployment_type, offer.region, tier, context), at)
+        if number and row is not found:
+            return "ambiguous_account"
+        found = row
+    return found or "no_rate"
+
+
+def _metered(usage: Usage, row: RateRow, cache_split_unknown: str) -> _Verdict:
+    if usage.audio_prompt_tokens and usage.cached_tokens:
+        return _Verdict("unpriced", "unknown_audio_split")
+    bound = usage.cached_tokens is None and usage.source in ("gateway", "estimated") and _discounts(row)
+    if bound and usage.source == "gateway" and cache_split_unknown == "unpriced":
+        return _Verdict("unpriced", "unknown_cache_split")
+    used = quantities(usage)
+    missing = tuple(meter for meter in used if meter not in row.prices)
+    if missing:
+        return _Verdict("unpriced", "no_meter", missing_meters=missing)
+    lines = tuple(_line(meter, quantity, row) for meter, quantity in used.items())
+    return _Verdict("priced", lines=lines, notes=("upper_bound",) if bound else ())
+
+
+def _discounts(row: RateRow) -> bool:
+    """Tell whether a cached token costs anything else than an uncached one (embeddings have no cache)."""
+    cached, full = row.prices.get("input_cached_text"), row.prices.get("input_text")
+    return cached is not None and full is not None and cached.price * full.per != full.price * cached.per
+
+
+def _line(meter: str, quantity: int, row: RateRow) -> Line:
+    price = row.prices[meter]
+    amount = Decimal(quantity)
+    cost = EXACT.divide(EXACT.multiply(amount, price.price), price.divisor)
+    return Line(meter, amount, price.unit, price.price, price.per, price.rate_id, cost)
+
+
+def quantities(usage: Usage) -> dict[str, int]:
+    """Split consistent usage into meters that do not overlap; meters without tokens are left out.
+
+    prompt     = input_text + input_cached_text + cache_write_text + input_audio
+    completion = output_text (reasoning inside) + output_audio
+    """
+    cached, write = usage.cached_tokens or 0, usage.cache_write_tokens or 0
+    audio_in, audio_out = usage.audio_prompt_tokens or 0, usage.audio_completion_tokens or 0
+    split = {
+        "input_text": (usage.prompt_tokens or 0) - cached - write - audio_in,
+        "input_cached_text": cached,
+        "cache_write_text": write,
+        "input_audio": audio_in,
+        "output_text": (usage.completion_tokens or 0) - audio_out,
+        "output_audio": audio_out,
+    }
+    return {meter: quantity for meter, quantity in split.items() if quantity}
+
+
+def consistent(usage: Usage) -> bool:
+    """Tell whether parts fit into their wholes, and the total is their sum."""
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    cached, write = usage.cached_tokens or 0, usage.cache_write_tokens or 0
+    audio_in, audio_out = usage.audio_prompt_tokens or 0, usage.audio_completion_tokens or 0
+    reasoning = usage.reasoning_tokens or 0
+    counts = (prompt, completion, cached, write, audio_in, audio_out, reasoning)
+    return (
+        min(counts) >= 0
+        and max(counts) <= MOST_TOKENS
+        and cached + write <= prompt
+        and write + audio_in <= prompt
+        and max(reasoning, audio_out) <= completion
+        and (usage.total_tokens is None or usage.total_tokens == prompt + completion)
+    )

@@ -1,0 +1,186 @@
+"""One batch of one stream, from events to committed rows: the use case every host shares.
+
+The order is the guarantee: dead letters and pending state are stored first, the commit makes the rows
+count, telemetry follows from the journal. Whatever fails before the commit is done again by the next
+delivery of the same batch, and changes nothing that was committed.
+"""
+
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from chargeback import exchange, observe
+from chargeback.charge import Charge
+from chargeback.errors import RejectError, RetryError
+from chargeback.event import Event
+from chargeback.exchange import JoinState
+from chargeback.journal.admission import Admission, admit
+from chargeback.journal.rows import BillingRow, Commit, Reject
+from chargeback.pipeline import Context, Outcome, process
+from chargeback.ports import Entry, Journal, Ledger, OversizedError, OvertakenError
+
+TRIES = 5
+REJECT_WINDOW = 500
+
+
+class Handled(Struct, frozen=True, kw_only=True):
+    """What became of a batch; every event is either committed now or was before."""
+
+    committed: int = 0
+    skipped: int = 0
+    charges: int = 0
+    rejects: int = 0
+    gaps: int = 0
+
+
+class StreamWorker:
+    """Takes batches of one stream, one at a time, into one journal."""
+
+    def __init__(
+        self, journal: Journal, ledger: Ledger, context: Callable[[], Context], *, in_time: bool = True
+    ) -> None:
+        """``in_time``: positions and enqueue times rise together, so times can unmask a re-created hub."""
+        self._in_time = in_time
+        self._journal = journal
+        self._ledger = ledger
+        self._context = context
+        self._lock = threading.Lock()
+        self._known: tuple[Commit | None, JoinState] | None = None
+        self._recent: deque[bool] = deque(maxlen=REJECT_WINDOW)
+
+    def handle(self, events: Sequence[Event]) -> Handled:
+        """Commit a batch. Raises RetryError when storage is away, StopError when an operator must act."""
+        with self._lock:
+            for _ in range(TRIES):
+                try:
+                    return self._try(events)
+                except OvertakenError:
+                    observe.log("batch.overtaken", journal=self._journal.name)
+                    self._known = None
+                    self._journal.refresh()
+        raise RetryError(
+            f"journal {self._journal.name}: another writer was faster {TRIES} times in a row; "
+            "check that one deployment only works on this consumer group"
+        )
+
+    def _try(self, events: Sequence[Event]) -> Handled:
+        watermark = self._journal.watermark()
+        admission = admit(watermark, events)
+        if not admission.events:
+            observe.log("batch.skipped", journal=self._journal.name, events=len(events))
+            return Handled(skipped=admission.skipped)
+        state = self._state(watermark)
+        context = self._context()
+        outcome = process(admission.events, state, context)
+        self._keep_dead_letters(outcome)
+        commit = self._append(admission, outcome, state, context, watermark)
+        self._known = (commit, outcome.state)
+        return self._report(admission, outcome)
+
+    def _state(self, watermark: Commit | None) -> JoinState:
+        """Return the join state that belongs to the watermark, from memory or from the previous owner."""
+        if self._known is not None and self._known[0] == watermark:
+            return self._known[1]
+        data = self._ledger.pending.load(self._journal.name, watermark)
+        return exchange.decode(data) if data else JoinState()
+
+    def _append(
+        self,
+        admission: Admission,
+        outcome: Outcome,
+        state: JoinState,
+        context: Context,
+        watermark: Commit | None,
+    ) -> Commit | None:
+        batch_id = uuid.uuid4().hex
+
+        def save_state(through: int) -> None:
+            saved = _state_at(through, admission.events, outcome, state, context)
+            if not saved.is_empty:
+                self._ledger.pending.save(self._journal.name, through, batch_id, exchange.encode(saved))
+
+        entries = list(outcome.entries)
+        if not self._in_time:
+            entries = [msgspec.structs.replace(entry, enqueued_at=None) for entry in entries]
+        while True:
+            try:
+                commit = self._journal.append(
+                    entries, after=watermark, batch_id=batch_id, gaps=admission.gaps, prepare=save_state
+                )
+                break
+            except OversizedError as error:
+                self._reject_oversized(entries, admission.events, error)
+        if commit is not None and commit.batch_id != batch_id:
+            raise OvertakenError(f"journal {self._journal.name}: a rival committed this batch")
+        if watermark is not None and not (state.is_empty and outcome.state.is_empty):
+            self._ledger.pending.forget(self._journal.name, entries[-1].position)
+        return commit
+
+    def _reject_oversized(self, entries: list[Entry], events: Sequence[Event], error: OversizedError) -> None:
+        """Put one reject in the place of rows that no append can hold, and keep the event's bytes."""
+        place = next(number for number, entry in enumerate(entries) if entry.position == error.position)
+        event = next(event for event in events if event.position == error.position)
+        reject = Reject(
+            row_id=f"{event}/0",
+            reason=error.reason,
+            message=str(error),
+            dead_letter=str(event),
+            enqueued_at=event.enqueued_at,
+        )
+        self._keep(str(event), event.body, error)
+        entries[place] = msgspec.structs.replace(entries[place], rows=(reject,))
+
+    def _keep_dead_letters(self, outcome: Outcome) -> None:
+        for letter in outcome.dead_letters:
+            self._keep(letter.path, letter.body, RejectError(letter.reason, letter.message))
+
+    def _keep(self, path: str, body: bytes, error: RejectError) -> None:
+        about = {"reason": error.reason, "message": str(error)}
+        self._ledger.dead_letters.put(path, body, about)
+        observe.log("event.rejected", event=path, reason=error.reason, message=str(error))
+
+    def _report(self, admission: Admission, outcome: Outcome) -> Handled:
+        rows = [row for entry in outcome.entries for row in entry.rows]
+        handled = Handled(
+            committed=len(outcome.entries),
+            skipped=admission.skipped,
+            charges=_count(rows, Charge),
+            rejects=_count(rows, Reject),
+            gaps=len(admission.gaps),
+        )
+        observe.log("batch.committed", journal=self._journal.name, events=handled.committed, rows=len(rows))
+        for gap in admission.gaps:
+            observe.log("batch.gap", journal=self._journal.name, first=gap.first, last=gap.last)
+        self._watch_rejects(outcome)
+        return handled
+
+    def _watch_rejects(self, outcome: Outcome) -> None:
+        """Alarm once when most of the last events were rejected: a policy changed, not one event."""
+        was_high = _is_high(self._recent)
+        self._recent.extend(any(isinstance(row, Reject) for row in entry.rows) for entry in outcome.entries)
+        if _is_high(self._recent) and not was_high:
+            observe.log("rejects.high", journal=self._journal.name, rejected=sum(self._recent))
+
+
+def _state_at(
+    through: int, events: Sequence[Event], outcome: Outcome, state: JoinState, context: Context
+) -> JoinState:
+    """Return the join state after the event at ``through``: a batch too large for one append has several.
+
+    Computing the beginning of the batch again gives the same: ``process`` knows nothing of batches.
+    """
+    if through == events[-1].position:
+        return outcome.state
+    return process([event for event in events if event.position <= through], state, context).state
+
+
+def _count(rows: Sequence[BillingRow], kind: type) -> int:
+    return sum(isinstance(row, kind) for row in rows)
+
+
+def _is_high(recent: deque[bool]) -> bool:
+    return len(recent) == REJECT_WINDOW and sum(recent) * 2 > REJECT_WINDOW
