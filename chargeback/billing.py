@@ -1,7 +1,9 @@
 """One exchange to one charge: measure it, rate it, assign it, and keep where it came from."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -12,20 +14,11 @@ from chargeback.facts import FACT_FIELDS, Facts
 from chargeback.metering import Measured, measure
 from chargeback.rates.routes import route
 from chargeback.rates.table import Assignment, RateTable
-from chargeback.rating import Rated, rate
+from chargeback.rating import EXACT, Rated, rate
 from chargeback.usage import Usage
 
-# Meters whose cost belongs to the prompt; every other meter's belongs to the completion.
-PROMPT_METERS = frozenset(
-    {
-        "input_text",
-        "input_cached_text",
-        "cache_write_text",
-        "input_audio",
-        "input_cached_audio",
-        "input_image",
-    }
-)
+# Meters whose cost belongs to the prompt begin so; every other meter's belongs to the completion.
+PROMPT_METERS = ("input_", "cache_")
 _ROUTED = ("account", "deployment", "model", "region")
 _USAGE_FIELDS = tuple(name for name in Usage.__struct_fields__ if name not in ("source", "notes"))
 
@@ -84,9 +77,9 @@ def _charge(
         usage_source=usage.source,
         usage_notes=_notes(usage, rated, facts),
         lines=rated.lines,
-        prompt_cost=_sum(rated.lines, prompt=True) if has_price else None,
-        completion_cost=_sum(rated.lines, prompt=False) if has_price else None,
-        total_cost=sum((line.cost for line in rated.lines), Decimal(0)) if has_price else None,
+        prompt_cost=_sum(line for line in rated.lines if _is_prompt(line)) if has_price else None,
+        completion_cost=_sum(line for line in rated.lines if not _is_prompt(line)) if has_price else None,
+        total_cost=_sum(rated.lines) if has_price else None,
         currency=table.currency if table else None,
         rate_table_version=table.version if table else None,
         rating=rated.rating,
@@ -106,8 +99,12 @@ def _notes(usage: Usage, rated: Rated, facts: Facts) -> tuple[str, ...]:
     return tuple(sorted({*usage.notes, *rated.notes, *timeless}))
 
 
-def _sum(lines: tuple[Line, ...], *, prompt: bool) -> Decimal:
-    return sum((line.cost for line in lines if (line.meter in PROMPT_METERS) is prompt), Decimal(0))
+def _is_prompt(line: Line) -> bool:
+    return line.meter.startswith(PROMPT_METERS)
+
+
+def _sum(lines: Iterable[Line]) -> Decimal:
+    return reduce(EXACT.add, (line.cost for line in lines), Decimal(0))
 
 
 def marked_duplicate(charge: Charge, first: Charge) -> Charge:

@@ -13,7 +13,7 @@ from chargeback import exchange, observe
 from chargeback.event import Event, Stream
 from chargeback.exchange import JoinState
 from chargeback.journal.rows import BillingRow
-from chargeback.pipeline import Context, expire
+from chargeback.pipeline import JOIN_TIMEOUT, Context, expire
 from chargeback.ports import Entry, Ledger
 
 LEASE = "expiry"
@@ -60,9 +60,11 @@ def _expire_one(ledger: Ledger, name: str, context: Context, now: datetime, new_
 def _append(ledger: Ledger, journal: str, rows: tuple[BillingRow, ...], now: datetime, new_id: str) -> None:
     log = ledger.journal(journal)
     watermark = log.refresh()
-    position = watermark.last_seq + 1 if watermark else 0
-    entry = Entry(position=position, enqueued_at=now, rows=rows)
-    log.append([entry], after=watermark, batch_id=new_id)
+    first = watermark.last_seq + 1 if watermark else 0
+    entries = [
+        Entry(position=position, enqueued_at=now, rows=(row,)) for position, row in enumerate(rows, first)
+    ]
+    log.append(entries, after=watermark, batch_id=new_id)
 
 
 def _anchor(stream: str, now: datetime) -> Event:

@@ -24,6 +24,7 @@ LogName = Literal[
     "rates.loaded",
     "rates.refused",
     "rejects.high",
+    "telemetry.not_all_confirmed",
 ]
 
 
@@ -88,6 +89,11 @@ LOG_EVENTS: dict[LogName, LogEvent] = {
         logging.ERROR,
         "More than half of the last 500 events were rejected.",
         "A policy writes what the worker cannot read: look at the reasons in `event.rejected`.",
+    ),
+    "telemetry.not_all_confirmed": LogEvent(
+        logging.WARNING,
+        "A request to Application Insights left items refused or without a certain answer.",
+        "None while the backlog shrinks; the fields tell the last answer and the alarm.",
     ),
 }
 

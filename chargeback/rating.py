@@ -32,6 +32,7 @@ METERED = ("chat", "completions", "responses", "embeddings")
 REASONS: dict[str, str] = {
     # unpriced: consumed, and the table does not say (or not uniquely) what it costs
     "no_rate_table": "No rate table was loaded.",
+    "no_time": "Neither the event nor the hub tells when the call was, so no dated price applies.",
     "no_deployment": "The event names no deployment, and no default of the table applies.",
     "unknown_deployment": "The table does not list this deployment (in this account) at that moment.",
     "ambiguous_account": "Several accounts have a deployment of this name, and their prices differ.",
@@ -62,12 +63,6 @@ REASONS: dict[str, str] = {
     "no_answer": "A redirect or another status without processing.",
 }
 
-NOTES: dict[str, str] = {
-    "assumed_deployment": "The event names no deployment; the table's default was taken.",
-    "model_differs": "The response names another model than the table has for this deployment.",
-    "upper_bound": "The cached share is not known; all of the prompt was priced as not cached.",
-}
-
 
 class Rated(Struct, frozen=True, kw_only=True):
     """One call's rating, and the route it was rated by.
@@ -86,7 +81,7 @@ class Rated(Struct, frozen=True, kw_only=True):
     deployment: str | None = None
     region: str | None = None
     notes: tuple[str, ...] = ()
-    """Words of ``NOTES``, sorted."""
+    """Words of ``notes.NOTES``, sorted."""
     missing_meters: tuple[str, ...] = ()
     """With ``no_meter``: the ones the rate lacks."""
 
@@ -110,11 +105,13 @@ def rate(
 ) -> Rated:
     """Rate one call by the prices of ``at`` (aware). ``error`` is the code of an error body.
 
-    Reported usage is billed whatever the status says. Never raises for what an event may contain.
+    Tokens that were counted are billed whatever the status says; an estimate, or a count of nothing,
+    only where the status is one Azure charges for. Never raises for what an event may contain.
     """
     where = Route(problem="no_rate_table") if table is None else route(table, facts, at, event_hub)
-    if usage.prompt_tokens is None and usage.completion_tokens is None:
-        found = _without_usage(facts, table, error, pooled=where.pooled)
+    refused = None if _counted(usage) else _without_count(usage, facts, table, error, pooled=where.pooled)
+    if refused is not None:
+        found = refused
     elif where.pooled:
         found = _Verdict("pooled")
     elif table is None or where.problem is not None:
@@ -139,16 +136,25 @@ def _rated(found: _Verdict, facts: Facts, where: Route) -> Rated:
     )
 
 
-def _without_usage(facts: Facts, table: RateTable | None, error: str | None, *, pooled: bool) -> _Verdict:
-    billable = BILLABLE_STATUS if table is None else table.billable_status
-    judged = verdict(facts.http_status, error, billable)
+def _counted(usage: Usage) -> bool:
+    return usage.source in ("reported", "gateway") and bool(usage.prompt_tokens or usage.completion_tokens)
+
+
+def _without_count(
+    usage: Usage, facts: Facts, table: RateTable | None, error: str | None, *, pooled: bool
+) -> _Verdict | None:
+    """Judge a call by its status; None when what is known of its usage may be priced after all."""
+    judged = verdict(facts.http_status, error, BILLABLE_STATUS if table is None else table.billable_status)
     if not judged.billable:
         return _Verdict("not_billable", judged.reason)
     if pooled:  # the pool is paid for anyway, and no quantity is missing from a token bill
         return _Verdict("pooled")
-    if judged.reason == "no_usage" and facts.operation is not None and facts.operation not in METERED:
-        return _Verdict("unmetered", "unmetered_operation")
-    return _Verdict("unmetered", judged.reason)
+    if judged.reason != "no_usage":
+        return _Verdict("unmetered", judged.reason)
+    if usage.prompt_tokens is not None or usage.completion_tokens is not None:
+        return None
+    metered = facts.operation is None or facts.operation in METERED
+    return _Verdict("unmetered", "no_usage" if metered else "unmetered_operation")
 
 
 def _priced(usage: Usage, facts: Facts, table: RateTable, where: Route, at: datetime) -> _Verdict:

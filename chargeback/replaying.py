@@ -60,18 +60,31 @@ def into_ledger(source: Source, context: Context, ledger: Ledger, progress: Prog
 
 
 def _bill_the_rest(name: str, last: Event, context: Context, ledger: Ledger) -> None:
-    """Bill what still waits for parts as truncated, once: one entry behind the last event."""
+    """Bill what still waits for parts as truncated, one entry a call behind the last event.
+
+    Stopped half-way, it goes on where it was: what is left is saved under the commit that leaves it.
+    """
     journal = ledger.journal(name)
     watermark = journal.refresh()
-    if watermark is None or watermark.last_seq > last.position:
-        return
     data = ledger.pending.load(name, watermark)
-    if data is None:
+    if watermark is None or data is None:
         return
-    rows, _ = expire(exchange.decode(data), last, None, context, "end_of_input")
-    entry = Entry(position=last.position + 1, enqueued_at=None, rows=rows)
-    journal.append([entry], after=watermark, batch_id=uuid.uuid4().hex)
-    ledger.pending.forget(name, entry.position)
+    state = exchange.decode(data)
+    keys = list(state.calls)
+    charges, _ = expire(state, last, None, context, "end_of_input")
+    first, batch_id = watermark.last_seq + 1, uuid.uuid4().hex
+
+    def save_rest(through: int) -> None:
+        rest = JoinState({key: state.calls[key] for key in keys[through - first + 1 :]})
+        if not rest.is_empty:
+            ledger.pending.save(name, through, batch_id, exchange.encode(rest))
+
+    entries = [
+        Entry(position=position, enqueued_at=None, rows=(charge,))
+        for position, charge in enumerate(charges, first)
+    ]
+    journal.append(entries, after=watermark, batch_id=batch_id, prepare=save_rest)
+    ledger.pending.forget(name, entries[-1].position)
 
 
 def _patient(context: Context) -> Context:

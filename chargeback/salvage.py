@@ -21,6 +21,7 @@ _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]:,]', re.DOTALL)
 # Every escape is matched, so that an escaped backslash before a `u` is not taken for one.
 _ESCAPES = re.compile(
     rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?P<open>\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?\Z)"
     rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
     re.DOTALL,
 )
@@ -80,7 +81,13 @@ def _mend(data: bytes) -> bytes:
     """Replace what strict decoders refuse but no meaning hangs on: bad UTF-8 and half surrogate pairs."""
     # final=False: bytes of a character that the cut split are dropped, not turned into a sign of their own.
     data = _utf8_decoder(errors="replace").decode(data, final=False).encode()
-    return _ESCAPES.sub(lambda match: rb"\ufffd" if match["half"] else match.group(), data)
+    return _ESCAPES.sub(_mended, data)
+
+
+def _mended(match: re.Match[bytes]) -> bytes:
+    if match["open"]:
+        return b""  # the cut took the other half
+    return rb"\ufffd" if match["half"] else match.group()
 
 
 def _cut(data: bytes) -> tuple[bytes, bool]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 # Words by which the published policies say "nothing" in an id. Body text is never compared with them.
 SENTINELS = frozenset({"", "na", "na-header", "null", "unknown", "n/a", "none", "undefined"})
 LONGEST_ID = 512
-_WHOLE_NUMBER = re.compile(r"\d{1,15}(?:\.0+)?")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,15}(?:\.0+)?")
 
 
 def as_id(value: Any) -> str | None:

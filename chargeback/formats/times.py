@@ -8,7 +8,9 @@ import re
 from datetime import UTC, datetime
 
 # Newer .NET writes a narrow no-break space before AM and PM: \s takes it in.
-_GENERAL = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})\s+(\d{1,2}):(\d{2}):(\d{2})(?:\s*([AaPp])\.?[Mm]\.?)?")
+_GENERAL = re.compile(
+    r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})\s+([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:\s*([AaPp])\.?[Mm]\.?)?"
+)
 _ISO_START = re.compile(r"\d{4}-\d{2}-\d{2}[T ]")
 # More than six digits of a second do not fit a datetime; the gateway writes seven.
 _EXTRA_DIGITS = re.compile(r"(\.\d{6})\d+")

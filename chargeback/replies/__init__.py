@@ -4,6 +4,7 @@ The answer's ``object`` member tells the dialect; a cut or aborted body gives wh
 False. Nothing here raises for content: an answer that is no JSON is a Reply without usage or text.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -101,14 +102,17 @@ class _StreamFold:
         return True
 
     def _add_odd(self, data: str) -> bool:
-        """Take in a chunk a strict decoder refuses: half a surrogate pair is fine, a cut is the end."""
+        """Take in a chunk a strict decoder refuses.
+
+        One may end with half of a surrogate pair whose other half begins the next: both halves are kept
+        until the text is joined. A cut chunk is the end.
+        """
         try:
-            decoded = decode(data)
-        except RejectError:
+            self._add(as_object(json.loads(data)) or {})
+        except RecursionError:
             return True
-        if decoded.cut:
-            return False
-        self._add(as_object(decoded.value) or {})
+        except ValueError:
+            return not _is_cut(data)
         return True
 
     def _add(self, chunk: Mapping[str, Any]) -> None:
@@ -144,6 +148,13 @@ class _StreamFold:
         ended = self.done or self.status in ("completed", "incomplete", "failed")
         finished = bool(self.folds) and all(fold.finish_reason for fold in self.folds.values())
         return self.usage is not None or ended or (finished and not cut)
+
+
+def _is_cut(data: str) -> bool:
+    try:
+        return decode(data).cut
+    except RejectError:
+        return False
 
 
 def _operation(object_word: Any, known: str | None) -> str:

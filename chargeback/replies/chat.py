@@ -35,8 +35,8 @@ class ChoiceFold:
     def choice(self) -> Choice:
         return Choice(
             index=self.index,
-            content="".join(self.content),
-            refusal="".join(self.refusal),
+            content=_joined(self.content),
+            refusal=_joined(self.refusal),
             tool_calls=tuple(self._calls[number].call() for number in sorted(self._calls)),
             function_call=self._function.call() if self._function else None,
             finish_reason=self.finish_reason,
@@ -55,7 +55,17 @@ class _CallFold:
         self.arguments.append(as_text(function.get("arguments")) or as_text(function.get("input")))
 
     def call(self) -> ToolCall:
-        return ToolCall(self.name, "".join(self.arguments))
+        return ToolCall(self.name, _joined(self.arguments))
+
+
+def _joined(pieces: list[str]) -> str:
+    """Join deltas; two that share a character's surrogate pair give it back."""
+    text = "".join(pieces)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def content_text(content: Any) -> str:

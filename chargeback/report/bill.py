@@ -8,6 +8,7 @@ from msgspec import Struct
 from chargeback.charge import Charge
 from chargeback.errors import UsageError
 from chargeback.journal.winner import Call
+from chargeback.rating import EXACT
 
 # What a user may group by -> how a charge answers; day and hour are UTC.
 KEYS: dict[str, Callable[[Charge], str | None]] = {
@@ -78,7 +79,7 @@ def _add(group: Group, call: Call) -> None:
     group.calls += 1
     group.prompt_tokens += charge.prompt_tokens or 0
     group.completion_tokens += charge.completion_tokens or 0
-    group.cost += charge.total_cost or 0
+    group.cost = EXACT.add(group.cost, charge.total_cost or 0)
     group.estimated += charge.usage_source == "estimated"
     group.truncated += charge.truncated
     group.conflicts += call.conflict

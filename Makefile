@@ -1,0 +1,97 @@
+# `make` prints what there is. Every target sets up what it needs; nothing has to be run before it.
+# Only Python 3.11 to 3.13 (with venv) and make must be there; npm too for Azurite, the storage emulator.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help demo test lint type format lock captures accuracy functions-worker azurite clean
+
+# The first Python that is new enough, not too new, and able to make an environment. Yours: make PYTHON=...
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(FITS)' 2>/dev/null && { echo $$python; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+READY := $(VENV)/.ready
+# The lock is complete, so pip need not resolve; modules are compiled when first used. Both halve the time.
+INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
+
+NPM := $(shell command -v npm 2>/dev/null)
+AZURITE_VERSION := 3.37.0
+AZURITE_DIR := build/azurite
+AZURITE := $(AZURITE_DIR)/node_modules/.bin/azurite-blob
+AZURITE_READY := $(AZURITE_DIR)/.ready-$(AZURITE_VERSION)
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Use
+
+demo: $(READY) ## replay samples/ into a bill in the terminal and in out/
+	@$(BIN)/chargeback replay samples/events --rates samples/rates.yaml --ledger out/ledger || test $$? -eq 1 # one event is bad on purpose
+	@$(BIN)/chargeback report --ledger out/ledger --by subscription,app,deployment
+
+##@ Check
+
+test: $(READY) functions-worker azurite ## all tests; some of them: make test ARGS="-k journal"
+	@status=0; \
+	export CHARGEBACK_REQUIRE_WORKER=1; \
+	test -x $(AZURITE) && export CHARGEBACK_AZURITE=$(abspath $(AZURITE)); \
+	$(BIN)/pytest $(ARGS) || status=$$?; \
+	test -x $(AZURITE) || echo "Skipped: what needs Azurite, because $(if $(NPM),npm could not install it,there is no npm)."; \
+	exit $$status
+
+lint: $(READY) ## style, formatting, and which module may import which
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports
+
+type: $(READY) ## types, strictly
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+##@ Change
+
+format: $(READY) ## mend style and formatting where a program can
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: $(READY) ## renew requirements*.txt from pyproject.toml; newest versions: make lock UPGRADE=1
+	@$(PY) scripts/lock.py $(if $(UPGRADE),--upgrade)
+
+captures: $(READY) ## write the golden files of tests/captures that do not exist yet
+	@$(PY) scripts/captures.py $(ARGS)
+
+##@ Measure
+
+accuracy: $(READY) ## estimated against reported tokens: make accuracy EXCHANGES=folder
+	@test -n "$(EXCHANGES)" || { echo "make accuracy needs EXCHANGES=<folder of captured exchanges>"; exit 2; }
+	@$(PY) bench/accuracy.py $(EXCHANGES)
+
+##@ Set up
+
+# pip takes the index it is configured with; the lock holds versions and hashes.
+$(READY): requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed (Debian, Ubuntu: apt install python3-venv)." \
+		"Or name one: make PYTHON=/path/to/python3"; exit 2; }
+	@$(PYTHON) -c '$(FITS)' || { echo "$(PYTHON) cannot be used: Python 3.11, 3.12 or 3.13 with venv is needed."; exit 2; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing the locked packages (about a minute; again only when the lock changes)"
+	@$(INSTALL) --require-hashes --requirement requirements-dev.txt
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+functions-worker: $(READY) ## Microsoft's Functions worker library, for the tests, in build/
+	@$(PY) scripts/install_functions_worker.py
+
+azurite: $(if $(NPM),$(AZURITE_READY)) ## Azurite, for the tests, in build/ (needs npm)
+
+$(AZURITE_READY):
+	@echo "Installing Azurite $(AZURITE_VERSION) (once, about 370 MB)"
+	@rm -rf $(AZURITE_DIR) && mkdir -p $(AZURITE_DIR)
+	@if npm install --prefix $(AZURITE_DIR) --no-audit --no-fund --loglevel=error azurite@$(AZURITE_VERSION) >/dev/null; \
+	then touch $@; else echo "npm could not install Azurite"; rm -rf $(AZURITE_DIR); test -z "$$CI"; fi
+
+clean: ## remove everything these targets made
+	@rm -rf $(VENV) build dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

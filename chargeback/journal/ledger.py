@@ -1,0 +1,68 @@
+"""The whole storage as the worker sees it, put together from the three ports an adapter brings."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from chargeback.journal import paths
+from chargeback.journal.journal import SEGMENT_BYTES, SegmentedJournal
+from chargeback.ports import ABSENT, Leases, MovedError, Objects, Segments
+from chargeback.sinks.cursors import CursorBox
+from chargeback.sinks.dead_letters import DeadLetterBox
+from chargeback.sinks.pending import Pending
+
+JOURNALS = "journal/"
+"""Folder of all journals; adapters keep segments below ``JOURNALS + paths.folder(name)``."""
+
+
+class StorageLedger:
+    """``segments`` opens those of one folder; ``folders`` lists the folders below ``JOURNALS`` that have some."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        leases: Leases,
+        segments: Callable[[str], Segments],
+        folders: Callable[[], list[str]],
+        *,
+        writer: str,
+        now: Callable[[], datetime],
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        self._objects = objects
+        self._segments = segments
+        self._folders = folders
+        self._writer = writer
+        self._now = now
+        self._segment_bytes = segment_bytes
+        self._journals: dict[str, SegmentedJournal] = {}
+        self.leases = leases
+        self.pending = Pending(objects)
+        self.dead_letters = DeadLetterBox(objects)
+        self.cursors = CursorBox(objects)
+
+    def journal(self, name: str) -> SegmentedJournal:
+        if name not in self._journals:
+            fresh = SegmentedJournal(
+                name,
+                self._segments(JOURNALS + paths.folder(name)),
+                writer=self._writer,
+                now=self._now,
+                segment_bytes=self._segment_bytes,
+            )
+            # One object a journal, also when two threads ask at once.
+            self._journals.setdefault(name, fresh)
+        return self._journals[name]
+
+    def journals(self) -> list[str]:
+        return sorted(paths.journal(folder) for folder in self._folders())
+
+    def put_once(self, path: str, body: bytes) -> bool:
+        try:
+            self._objects.put(paths.escape_all(path), body, tag=ABSENT)
+        except MovedError:
+            return False
+        return True
+
+    def fetch(self, path: str) -> bytes | None:
+        found = self._objects.get(paths.escape_all(path))
+        return None if found is None else found.body

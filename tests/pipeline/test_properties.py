@@ -1,0 +1,136 @@
+"""The bill does not depend on how events arrive: cut into batches, repeated, split into parts, shuffled."""
+
+from collections import defaultdict
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargeback.charge import Charge
+from chargeback.exchange import JoinState, decode, encode
+from chargeback.journal.rows import Reject
+from chargeback.journal.winner import calls as winners
+from chargeback.pipeline import Context, expire, process
+from chargeback.privacy import Privacy
+from chargeback.rates.load import parse
+from tests.support import oracle
+from tests.support.calls import Answer, Message
+from tests.support.events import NOON, events_of
+from tests.support.render import PLAIN, as_captured, render
+from tests.support.sample_calls import CALLERS, ROUTES, a_call
+from tests.support.strategies import calls, cuts, formats, styles, traffic
+
+TABLE = parse(oracle.SAMPLE_RATES.read_text(), source="samples/rates.yaml")
+CONTEXT = Context(privacy=Privacy(), table=TABLE)
+
+
+def rows_of(bodies, *, sizes=(1000,)):
+    """Process bodies in batches of these sizes, the state written down and read back in between."""
+    events = events_of(bodies)
+    rows, state, at, turn = [], JoinState(), 0, 0
+    while at < len(events):
+        batch = events[at : at + sizes[turn % len(sizes)]]
+        outcome = process(batch, decode(encode(state)), CONTEXT)
+        rows += [row for entry in outcome.entries for row in entry.rows]
+        state, at, turn = outcome.state, at + len(batch), turn + 1
+    charges, _ = expire(state, events[-1], None, CONTEXT, "end_of_input") if events else ((), state)
+    return [*rows, *charges]
+
+
+def bill_of(rows):
+    """Add up the priced calls by subscription, app and deployment, in fractions."""
+    totals = defaultdict(Fraction)
+    for call in winners(rows):
+        charge = call.charge
+        if charge.rating == "priced":
+            totals[charge.subscription_id, charge.app_id, charge.deployment] += Fraction(charge.total_cost)
+    return dict(totals)
+
+
+@given(traffic())
+def test_every_call_costs_what_the_oracle_says_once(made):
+    rows = rows_of(delivery.body for delivery in made.deliveries)
+
+    assert bill_of(rows) == oracle.bill(made.calls, oracle.sample_rates())
+
+
+@given(traffic(shuffled=False), st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_where_a_batch_ends_changes_no_row(made, sizes):
+    bodies = [delivery.body for delivery in made.deliveries]
+
+    def seen(rows):
+        return [
+            row if not isinstance(row, Charge) else (row.row_id, row.total_cost, row.rating, row.usage_notes)
+            for row in rows
+        ]
+
+    assert seen(rows_of(bodies, sizes=sizes)) == seen(rows_of(bodies))
+
+
+@given(st.data())
+def test_an_event_cut_at_any_byte_gives_the_same_bill_or_says_that_it_is_not_whole(data):
+    form = data.draw(formats())
+    call = data.draw(calls(form))
+    bodies = render(call, form, data.draw(styles()))
+    place = data.draw(st.integers(0, len(bodies) - 1))
+    bodies[place] = bodies[place][: data.draw(cuts(bodies[place]))]
+
+    rows = rows_of(bodies)
+
+    whole = bill_of(rows_of(render(call, form)))
+    charges = [row for row in rows if isinstance(row, Charge)]
+    rejects = [row for row in rows if isinstance(row, Reject)]
+    assert bill_of(rows) == whole or rejects or all(charge.truncated for charge in charges)
+
+
+@given(calls("F1", usage_visible=True), st.data())
+def test_who_called_is_kept_whenever_its_bytes_are_there(call, data):
+    [body] = render(call, "F1")
+    key_ends = body.index(b'"request"')
+    cut = body[: data.draw(st.integers(key_ends, len(body) - 1))]
+
+    [row] = rows_of([cut])
+
+    assert row.subscription_id == oracle.sample_rates().subscription(as_captured(call, "F1", PLAIN))
+    assert row.occurred_at is not None
+    assert row.truncated
+
+
+@given(calls("v1-parts"), st.data())
+def test_parts_join_in_any_order_across_batches_and_restarts(call, data):
+    style = data.draw(styles())
+    bodies = data.draw(st.permutations(render(call, "v1-parts", style)))
+
+    rows = rows_of(bodies, sizes=(1,))
+
+    assert bill_of(rows) == oracle.bill([as_captured(call, "v1-parts", style)], oracle.sample_rates())
+    assert sum(isinstance(row, Charge) for row in rows) == 1
+
+
+@given(st.lists(st.binary(max_size=60), max_size=6), calls("v1"))
+def test_bad_events_never_touch_their_neighbours(bad, call):
+    [good] = render(call, "v1")
+
+    rows = rows_of([*bad, good, *bad])
+
+    assert bill_of(rows) == oracle.bill([as_captured(call, "v1", PLAIN)], oracle.sample_rates())
+    assert sum(isinstance(row, Reject) for row in rows) == 2 * len(bad)
+
+
+@pytest.mark.parametrize("form", ["F1", "v1-parts"])
+def test_a_stream_that_was_aborted_is_billed_as_far_as_it_came_and_says_so(form):
+    call = a_call(
+        CALLERS["claims"],
+        ROUTES["mini"],
+        NOON,
+        1,
+        stream=True,
+        usage_visible=False,
+        messages=(Message(text="Tell a story."),),
+        answers=(Answer(text="Once upon a", finish_reason=None),),
+    )
+
+    [charge] = [row for row in rows_of(render(call, form)) if isinstance(row, Charge)]
+
+    assert (charge.usage_source, charge.truncated, charge.rating) == ("estimated", True, "priced")
