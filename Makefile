@@ -29,8 +29,13 @@ help: ## this list
 ##@ Use
 
 demo: $(READY) ## replay samples/ into a bill in the terminal and in out/
-	@$(BIN)/chargeback replay samples/events --rates samples/rates.yaml --ledger out/ledger || test $$? -eq 1 # one event is bad on purpose
+	@rm -rf out/ledger
+	@mkdir -p out
+	@$(BIN)/chargeback replay samples/events --rates samples/rates.yaml --ledger out/ledger \
+		--rejects out/rejects.jsonl --format json > out/charges.jsonl || test $$? -eq 1 # one event is bad on purpose
 	@$(BIN)/chargeback report --ledger out/ledger --by subscription,app,deployment
+	@echo
+	@echo "Written: out/charges.jsonl (a charge a line), out/rejects.jsonl, out/ledger (the journal)"
 
 ##@ Check
 

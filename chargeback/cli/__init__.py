@@ -1,5 +1,6 @@
 """The command line: one module a command, errors of the user as one line and exit code 2."""
 
+import logging
 import sys
 from typing import Annotated, NoReturn
 
@@ -39,6 +40,8 @@ def options(
 
 def main() -> NoReturn:
     """Run the command; what is the user's to mend becomes one line on stderr and exit code 2."""
+    # Commands tell people what they did in their own words; logs are for hosts, which ask for them.
+    logging.getLogger("chargeback").addHandler(logging.NullHandler())
     try:
         app()
     except ChargebackError as error:
