@@ -25,7 +25,9 @@ def refused() -> set[str]:
     named = re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     deployed = {_normal(name) for name in named} | {"azure-openai-chargeback", "pip", "setuptools"}
     installed = {_normal(distribution.name) for distribution in distributions()}
-    assert installed - deployed, "this environment has nothing that is not deployed: the test would prove nothing"
+    assert installed - deployed, (
+        "this environment has nothing that is not deployed: the test would prove nothing"
+    )
     modules = packages_distributions()
     return {
         module
@@ -40,7 +42,9 @@ def _normal(name: str) -> str:
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
     script = GUARD.format(refused=refused(), root=str(ROOT)) + code
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd="/")
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd="/"
+    )
 
 
 def test_the_host_and_everything_it_wires_import_without_other_packages():

@@ -21,7 +21,9 @@ def test_every_setting_is_documented_and_every_documented_setting_exists():
 
 
 def test_every_log_name_is_logged_somewhere_and_no_other():
-    code = "".join(path.read_text() for path in (ROOT / "chargeback").rglob("*.py") if path.name != "observe.py")
+    code = "".join(
+        path.read_text() for path in (ROOT / "chargeback").rglob("*.py") if path.name != "observe.py"
+    )
     logged = set(re.findall(r'observe\.log\(\s*"([a-z_.]+)"', code))
 
     assert logged == set(LOG_EVENTS)

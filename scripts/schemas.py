@@ -1,0 +1,33 @@
+"""Write docs/schemas/charge.json from the code: what one charge looks like as JSON.
+
+python scripts/schemas.py
+"""
+
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from chargeback.charge import Charge  # noqa: E402  the tree is the package here
+
+CHARGE = ROOT / "docs" / "schemas" / "charge.json"
+
+
+def charge_schema() -> str:
+    """Return the JSON Schema of a charge as the ledger, ``replay --format json`` and tests know it."""
+    _, components = msgspec.json.schema_components([Charge], ref_template="#/$defs/{name}")
+    charge: dict[str, Any] = components.pop("Charge")
+    charge["description"] = inspect.cleandoc(charge["description"])
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Charge"}
+    return json.dumps({**head, **charge, "$defs": components}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    CHARGE.write_text(charge_schema(), "utf-8")
+    print(f"{CHARGE.relative_to(ROOT)}: written")
