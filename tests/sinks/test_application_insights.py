@@ -759,9 +759,14 @@ def test_a_shortfall_is_logged_in_numbers(endpoint, transport, caplog):
 
     transport(endpoint).send(events(4))
 
-    (record,) = [record for record in caplog.records if record.name == application_insights.__name__]
-    assert record.message == "telemetry.not_all_confirmed"
-    assert (record.sent, record.unconfirmed, record.last_answer, record.alarm) == (4, 4, 439, "daily_cap")
+    [record] = [record for record in caplog.records if record.event == "telemetry.not_all_confirmed"]
+    assert record.fields == {
+        "sent": 4,
+        "refused": 0,
+        "unconfirmed": 4,
+        "last_answer": 439,
+        "alarm": "daily_cap",
+    }
 
 
 def test_four_threads_put_every_item_on_the_wire_once(endpoint, transport):
