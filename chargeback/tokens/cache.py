@@ -1,7 +1,7 @@
 """Counts of texts that come again, without keeping the texts.
 
 A chat resends its whole history with every turn, and an application the same tools with every
-call. The key is a keyed-length BLAKE2b digest of the text: nothing of a customer stays in memory,
+call. The key is a BLAKE2b digest of the text: nothing of a customer stays in memory,
 and two texts with one digest are not going to be met (2**-128).
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from chargeback.tokens.calls import Call, calls_of, parallel_text
 from chargeback.tokens.content import count_others, text_of
-from chargeback.tokens.json_schema import format_text
+from chargeback.tokens.json_schema import count_schema
 from chargeback.tokens.reader import as_list, as_object, as_text, compacted, dumped, objects
 from chargeback.tokens.tally import Tally
 from chargeback.tokens.tools import Declarations, Style, chosen_function, functions_of
@@ -141,8 +141,7 @@ def _count_format(
     *,
     with_tools: bool,
 ) -> None:
-    tally.text(format_text(json_schema))
-    tally.note("counted_json_schema")
+    count_schema(tally, json_schema)
     if with_tools:
         tally.add(1)  # the blank line below the tools
     elif system is None:
@@ -167,7 +166,12 @@ def _json_schema(request: Mapping[str, Any]) -> Mapping[str, Any]:
 def _system_text(messages: Sequence[Message]) -> str | None:
     """Return the first system message's text; ``None`` when there is no such message."""
     return next(
-        (text_of(message.get("content")) for message in messages if message.get("role") in SYSTEM_ROLES), None
+        (
+            text_of(message.get("content"))
+            for message in messages
+            if as_text(message.get("role")) in SYSTEM_ROLES
+        ),
+        None,
     )
 
 

@@ -4,7 +4,7 @@ from chargeback.tokens.cache import CountCache, key_of
 from chargeback.tokens.encodings import tokens_of
 
 WORTH_CACHING = 256
-"""Characters from which looking up a digest is cheaper than encoding (`make bench` measures it)."""
+"""Characters from which a digest and a look-up cost less than encoding."""
 
 _counts = CountCache(entries=50_000)
 

@@ -10,6 +10,7 @@ import binascii
 import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
@@ -111,7 +112,7 @@ def read_ranks(encoding: str) -> dict[bytes, int]:
     name = f"{encoding}.tiktoken.gz"
     try:
         content = gzip.decompress(packaged_bytes(name))
-    except (OSError, EOFError, ValueError) as problem:
+    except (OSError, EOFError, ValueError, zlib.error) as problem:
         raise StopError(_remedy(name, f"cannot be read ({type(problem).__name__})")) from problem
     found = hashlib.sha256(content).hexdigest()
     if found != RECIPES[encoding].sha256:

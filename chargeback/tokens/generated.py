@@ -59,7 +59,7 @@ def count_completions_answer(tally: Tally, reply: Reply) -> None:
 
 def count_responses_answer(tally: Tally, reply: Reply) -> None:
     tally.note("counted_text")
-    calls = [_output_call(item) for item in reply.output if item.get("type") in _CALL_ITEMS]
+    calls = [_output_call(item) for item in reply.output if as_text(item.get("type")) in _CALL_ITEMS]
     for item in reply.output:
         _OUTPUT_ITEMS.get(as_text(item.get("type")), _other_item)(tally, item)
     if calls:

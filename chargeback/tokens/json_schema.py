@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chargeback.tokens.reader import as_list, as_object, as_text, dumped
+from chargeback.tokens.tally import Tally
 
 DEEPEST = 200
 
@@ -32,6 +33,14 @@ _UNSEEN = frozenset(
 _NAMED = frozenset({"properties", "$defs", "definitions"})
 # Below these stand values, not schemas.
 _VALUES = frozenset({"enum", "const", "examples"})
+
+
+def count_schema(tally: Tally, json_schema: Mapping[str, Any]) -> None:
+    text = format_text(json_schema)
+    tally.text(text)
+    tally.note("counted_json_schema")
+    if text.endswith("\n") and json_schema.get("schema"):
+        tally.note("schema_too_large")
 
 
 def format_text(json_schema: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from chargeback.tokens.chat import BASE, BASE_REASONING, SYSTEM_ROLES
 from chargeback.tokens.content import count_others, text_of
-from chargeback.tokens.json_schema import format_text
+from chargeback.tokens.json_schema import count_schema
 from chargeback.tokens.reader import as_list, as_object, as_text, compacted, objects
 from chargeback.tokens.tally import Tally
 from chargeback.tokens.tools import Declarations, Style
@@ -164,11 +164,10 @@ def _count_format(tally: Tally, request: Mapping[str, Any], *, with_system: bool
     chosen = as_object(as_object(request.get("text")).get("format"))
     if chosen.get("type") != "json_schema":
         return
-    tally.text(format_text(chosen))
-    tally.note("counted_json_schema")
+    count_schema(tally, chosen)
     if not tally.model.reasoning and not with_system:
         tally.add(1)
 
 
 def _has_system(request: Mapping[str, Any]) -> bool:
-    return any(item.get("role") in SYSTEM_ROLES for item in objects(request.get("input")))
+    return any(as_text(item.get("role")) in SYSTEM_ROLES for item in objects(request.get("input")))

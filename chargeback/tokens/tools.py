@@ -14,6 +14,9 @@ Schema = Mapping[str, Any]
 MOST_NODES = 20_000
 """Schema nodes rendered per request: ``$ref`` lets a small body stand for billions of them."""
 
+MOST_CHARACTERS = 4_000_000
+"""Characters rendered per request, for the same reason: one long description, referred to often."""
+
 DEEPEST = 40
 """Levels of nesting rendered; recorded schemas have up to 3, JSON readers stop near 1,000."""
 
@@ -35,7 +38,6 @@ _HALF_KNOWN = frozenset({"allOf", "not", "patternProperties", "prefixItems", *_L
 class Style(NamedTuple):
     """What differs between APIs and models."""
 
-    defaults: bool = True
     indented: bool = True
     """Properties of an object within an object stand two blanks further right."""
     remark_at_brace: bool = False
@@ -53,6 +55,7 @@ class Declarations:
     def __init__(self, functions: Sequence[Schema], style: Style = PLAIN) -> None:
         self._style = style
         self._nodes_left = MOST_NODES
+        self._characters_left = MOST_CHARACTERS
         self._root: Schema = {}
         self.half_known = False
         # First keyword present decides.
@@ -70,7 +73,7 @@ class Declarations:
 
     @property
     def truncated(self) -> bool:
-        return self._nodes_left <= 0
+        return self._nodes_left <= 0 or self._characters_left <= 0
 
     def _function(self, function: Schema) -> Iterator[str]:
         name = as_text(function.get("name"))
@@ -101,13 +104,17 @@ class Declarations:
         for key, value in as_object(owner.get("properties")).items():
             schema = self._resolved(value)
             for line in self._remark(schema):
+                self._characters_left -= len(line)
                 yield indent + line
             mark = "" if key in required else "?"
             type_text = self._type(schema, level)
+            self._characters_left -= len(type_text)
             gap = "" if type_text.startswith("\n//") else " "
             yield f"{indent}{key}{mark}:{gap}{type_text},{self._default(schema)}"
 
     def _remark(self, schema: Schema) -> list[str]:
+        if self.truncated:
+            return []
         title = _comment(as_text(schema.get("title")))
         description = _comment(as_text(schema.get("description")).strip())
         gap = ["//"] if title and description else []
@@ -118,15 +125,16 @@ class Declarations:
 
     def _default(self, schema: Schema) -> str:
         # The remark would stand behind the closing brace of an object; there it is not billed.
-        if "default" not in schema or not self._style.defaults or schema.get("properties"):
+        if "default" not in schema or schema.get("properties") or self.truncated:
             return ""
         return f" // default: {dumped(schema['default'], spaced=True, ascii_only=True)}"
 
     def _type(self, value: Any, level: int) -> str:
         schema = self._resolved(value)
         self._nodes_left -= 1
-        if self._nodes_left <= 0 or level > DEEPEST:
-            self._nodes_left = min(self._nodes_left, 0)
+        if level > DEEPEST:
+            self._nodes_left = 0
+        if self.truncated:
             return "any"
         self.half_known |= not _HALF_KNOWN.isdisjoint(schema)
         for keyword, render in self._by_keyword.items():
@@ -150,6 +158,7 @@ class Declarations:
     def _by_type(self, schema: Schema, level: int) -> str:
         named = schema["type"]
         if as_list(named) and schema.get("description"):
+            self.half_known = True
             remark = _comment(as_text(schema["description"]).strip())[:1]
             words = [self._type({**schema, "type": word}, level + 1) for word in as_list(named)]
             return "".join(f"\n| {' '.join([word, *remark])}" for word in words)
@@ -187,7 +196,8 @@ class Declarations:
             if "$ref" not in schema:
                 return schema
             beside = {key: entry for key, entry in schema.items() if key != "$ref"}
-            schema = {**self._target(as_text(schema["$ref"])), **beside}
+            target = self._target(as_text(schema["$ref"]))
+            schema = {**target, **beside} if beside else target
         return {key: entry for key, entry in schema.items() if key != "$ref"}
 
     def _target(self, pointer: str) -> Schema:

@@ -35,13 +35,27 @@ def said(content=TEXT, finish="stop", **more):
     [
         pytest.param(chat(said()), {}, "gpt-4o", size(TEXT), size(TEXT) + 1, id="text"),
         pytest.param(chat(said()), TOOLS, "gpt-4o", size(TEXT) + 1, size(TEXT) + 2, id="text beside tools"),
-        pytest.param(chat(said(finish="length")), {}, "gpt-4o", size(TEXT), size(TEXT), id="cut by max_tokens"),
-        pytest.param(chat(said("", refusal=TEXT)), {}, "gpt-4o", size(TEXT) + 1, size(TEXT) + 2, id="refusal"),
         pytest.param(
-            chat(said("", "tool_calls", tool_calls=(ADD,))), TOOLS, "gpt-4o", CALL + 7, CALL + 8, id="one call"
+            chat(said(finish="length")), {}, "gpt-4o", size(TEXT), size(TEXT), id="cut by max_tokens"
         ),
         pytest.param(
-            chat(said("", "function_call", function_call=ADD)), TOOLS, "gpt-4o", CALL + 7, CALL + 8, id="legacy call"
+            chat(said("", refusal=TEXT)), {}, "gpt-4o", size(TEXT) + 1, size(TEXT) + 2, id="refusal"
+        ),
+        pytest.param(
+            chat(said("", "tool_calls", tool_calls=(ADD,))),
+            TOOLS,
+            "gpt-4o",
+            CALL + 7,
+            CALL + 8,
+            id="one call",
+        ),
+        pytest.param(
+            chat(said("", "function_call", function_call=ADD)),
+            TOOLS,
+            "gpt-4o",
+            CALL + 7,
+            CALL + 8,
+            id="legacy call",
         ),
         pytest.param(
             chat(said("", "stop", tool_calls=(ADD,))),
@@ -59,7 +73,9 @@ def said(content=TEXT, finish="stop", **more):
             size(PAIR) + 11,
             id="two calls",
         ),
-        pytest.param(chat(said(), said()), {"n": 2}, "gpt-4o", 2 * size(TEXT), 2 * size(TEXT) + 2, id="n answers"),
+        pytest.param(
+            chat(said(), said()), {"n": 2}, "gpt-4o", 2 * size(TEXT), 2 * size(TEXT) + 2, id="n answers"
+        ),
         pytest.param(chat(said()), {}, "gpt-5-mini", size(TEXT) + 9, size(TEXT) + 10, id="reasoning"),
     ],
 )
@@ -71,7 +87,10 @@ def test_chat_answers(reply, request_, model, openai, azure):
 
 
 def test_reasoning_is_always_a_lower_bound():
-    for reply in (chat(said()), Reply(operation="responses", status="completed", output=({"type": "message"},))):
+    for reply in (
+        chat(said()),
+        Reply(operation="responses", status="completed", output=({"type": "message"},)),
+    ):
         for model in ("gpt-5", "o3-mini", "o1-mini", "codex-mini"):
             assert "reasoning_not_visible" in completion_tokens(reply, {}, model).notes
 
@@ -83,7 +102,10 @@ def test_reasoning_is_always_a_lower_bound():
         (chat(said(), complete=False), "aborted"),
         (chat(said("", "content_filter")), "content_filtered"),
         (Reply(operation="responses", status="in_progress", output=({"type": "message"},)), "aborted"),
-        (Reply(operation="responses", status="completed", output=({"type": "web_search_call"},)), "hosted_tools"),
+        (
+            Reply(operation="responses", status="completed", output=({"type": "web_search_call"},)),
+            "hosted_tools",
+        ),
         (Reply(operation="completions", choices=(said(),)), "best_of_hidden"),
     ],
 )
@@ -111,14 +133,24 @@ FUNCTION = {"type": "function", "name": "add"}
     ("output", "request_", "model", "tokens"),
     [
         pytest.param((message(TEXT),), {}, "gpt-4o", size(TEXT) + 1, id="text"),
-        pytest.param((message(TEXT),), {"tools": [FUNCTION]}, "gpt-4o", size(TEXT) + 2, id="text beside tools"),
+        pytest.param(
+            (message(TEXT),), {"tools": [FUNCTION]}, "gpt-4o", size(TEXT) + 2, id="text beside tools"
+        ),
         pytest.param((CALL_ITEM,), {"tools": [FUNCTION]}, "gpt-4o", CALL + 8, id="one call"),
         pytest.param(
-            (CALL_ITEM,), {"tools": [FUNCTION], "tool_choice": "required"}, "gpt-4o", CALL, id="the only call possible"
+            (CALL_ITEM,),
+            {"tools": [FUNCTION], "tool_choice": "required"},
+            "gpt-4o",
+            CALL,
+            id="the only call possible",
         ),
-        pytest.param((CALL_ITEM, CALL_ITEM), {"tools": [FUNCTION]}, "gpt-4o", size(PAIR) + 11, id="two calls"),
+        pytest.param(
+            (CALL_ITEM, CALL_ITEM), {"tools": [FUNCTION]}, "gpt-4o", size(PAIR) + 11, id="two calls"
+        ),
         pytest.param((message(TEXT),), {}, "gpt-5.5", size(TEXT) + 4, id="reasoning"),
-        pytest.param(({"type": "reasoning"}, message(TEXT)), {}, "gpt-5.5", size(TEXT) + 6, id="after thought"),
+        pytest.param(
+            ({"type": "reasoning"}, message(TEXT)), {}, "gpt-5.5", size(TEXT) + 6, id="after thought"
+        ),
         pytest.param((CALL_ITEM,), {}, "gpt-5.5", CALL + 11, id="a reasoning model's call"),
     ],
 )

@@ -62,7 +62,9 @@ def test_patterns_and_digests_are_those_of_tiktoken(monkeypatch):
 
     expected = {}
     monkeypatch.setattr(
-        openai_public, "load_tiktoken_bpe", lambda _url, expected_hash: expected.update(sha256=expected_hash) or {}
+        openai_public,
+        "load_tiktoken_bpe",
+        lambda _url, expected_hash: expected.update(sha256=expected_hash) or {},
     )
     for name, recipe in RECIPES.items():
         theirs = getattr(openai_public, name)()
@@ -105,7 +107,9 @@ def test_an_altered_vocabulary_stops_the_worker(monkeypatch):
         read_ranks(O200K)
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"x" * 99)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"", b"no gzip", gzip.compress(b"x" * 99)[:-9], gzip.compress(b"x")[:10] + b"\xff" * 20]
+)
 def test_a_broken_vocabulary_stops_the_worker(monkeypatch, content):
     monkeypatch.setattr(encodings, "packaged_bytes", lambda _name: content)
 

@@ -27,7 +27,9 @@ def gif(width, height):
 
 def webp(width, height):
     chunk = b"VP8X" + struct.pack("<I", 10) + b"\0" * 4
-    return b"RIFF\0\0\0\0WEBP" + chunk + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return (
+        b"RIFF\0\0\0\0WEBP" + chunk + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    )
 
 
 def url(content, kind="image/png"):

@@ -263,3 +263,13 @@ def test_a_small_schema_that_stands_for_billions_of_nodes_is_cut_and_noted():
     estimate = prompt_tokens("chat", request, "gpt-4o")
 
     assert "schema_too_large" in estimate.notes
+
+
+def test_a_long_description_referred_to_often_is_cut_and_noted():
+    defs = {"Long": {"type": "string", "description": "x " * 200_000, "enum": ["y" * 100_000]}}
+    parameters = {"properties": {f"p{n}": {"$ref": "#/$defs/Long"} for n in range(5_000)}, "$defs": defs}
+
+    declarations = Declarations([{"name": "f", "parameters": parameters}])
+
+    assert declarations.truncated
+    assert len(declarations.text) < 6_000_000
