@@ -47,17 +47,25 @@ def captured(tmp_path):
         for number in (1, 2, 3)
     ]
     file = tmp_path / "captured.jsonl"
-    file.write_bytes(b"".join(json.dumps(json.loads(render(call, "v1")[0])).encode() + b"\n" for call in made))
+    file.write_bytes(
+        b"".join(json.dumps(json.loads(render(call, "v1")[0])).encode() + b"\n" for call in made)
+    )
     return file
 
 
 def test_the_samples_cost_what_the_oracle_says_by_subscription_app_and_deployment(tmp_path):
     done = replay(SAMPLES, "--ledger", tmp_path / "ledger")
-    report = chargeback("report", "--ledger", tmp_path / "ledger", "--by", "subscription,app,deployment", "--format", "json")
+    report = chargeback(
+        "report", "--ledger", tmp_path / "ledger", "--by", "subscription,app,deployment", "--format", "json"
+    )
 
     assert done.returncode == 1, "one sample is unreadable on purpose"
     groups = [json.loads(line) for line in report.stdout.splitlines()]
-    billed = {(g["subscription"], g["app"], g["deployment"]): Fraction(g["cost"]) for g in groups if Fraction(g["cost"])}
+    billed = {
+        (g["subscription"], g["app"], g["deployment"]): Fraction(g["cost"])
+        for g in groups
+        if Fraction(g["cost"])
+    }
     wanted = oracle.bill(sample_calls(), oracle.sample_rates())
     assert billed == {keys: cost for keys, cost in wanted.items() if cost}
 
@@ -159,7 +167,9 @@ def test_wrong_use_is_one_line_and_exit_code_2(words, told):
 
 def test_a_rate_table_is_checked_with_all_faults_at_once(tmp_path):
     broken = tmp_path / "rates.yaml"
-    broken.write_text(RATES.read_text().replace('price: "', "price: ", 1).replace("currency: USD", "currency: Taler"))
+    broken.write_text(
+        RATES.read_text().replace('price: "', "price: ", 1).replace("currency: USD", "currency: Taler")
+    )
 
     good, bad = chargeback("rates", "check", RATES), chargeback("rates", "check", broken)
 
@@ -171,7 +181,9 @@ def test_a_rate_table_is_checked_with_all_faults_at_once(tmp_path):
 
 def test_a_key_becomes_the_key_id_of_the_bill_and_is_not_repeated():
     plain = chargeback("pseudonym", stdin="0a1b2c3d4e5f60718293a4b5c6d7e8f9\n")
-    keyed = chargeback("pseudonym", stdin="0a1b2c3d4e5f60718293a4b5c6d7e8f9\n", CHARGEBACK_PSEUDONYM_KEY="v2:secret")
+    keyed = chargeback(
+        "pseudonym", stdin="0a1b2c3d4e5f60718293a4b5c6d7e8f9\n", CHARGEBACK_PSEUDONYM_KEY="v2:secret"
+    )
 
     assert plain.stdout == "435cdbd557a00db74aad01efa3c83ef7\n"
     assert keyed.stdout.startswith("v2-")
