@@ -15,12 +15,11 @@ from chargeback.metering import Measured, measure
 from chargeback.rates.routes import route
 from chargeback.rates.table import Assignment, RateTable
 from chargeback.rating import EXACT, Rated, rate
-from chargeback.usage import Usage
+from chargeback.usage import COUNTS, Usage
 
 # Meters whose cost belongs to the prompt begin so; every other meter's belongs to the completion.
 PROMPT_METERS = ("input_", "cache_")
 _ROUTED = ("account", "deployment", "model", "region")
-_USAGE_FIELDS = tuple(name for name in Usage.__struct_fields__ if name not in ("source", "notes"))
 
 
 def bill(exchange: Exchange, place: Place, table: RateTable | None) -> Charge:
@@ -29,15 +28,36 @@ def bill(exchange: Exchange, place: Place, table: RateTable | None) -> Charge:
     at = exchange.facts.occurred_at or event.enqueued_at
     hub = event.stream.event_hub
     measured = measure(exchange, lambda facts: route(table, facts, at, hub).model if table and at else None)
+    measured = _with_deployment(measured, table)
     rated = _rated(measured, table, at, hub)
     assigned = assign(measured.facts, table, at)
     return _charge(exchange, place, measured, rated, assigned, table)
 
 
+def _with_deployment(measured: Measured, table: RateTable | None) -> Measured:
+    """Take the name a Responses answer gives for its model as the deployment, where no model has it.
+
+    Azure answers with the name it was asked by; a request that only fetches a result does not repeat it.
+    """
+    facts = measured.facts
+    if facts.operation != "responses" or facts.deployment or not facts.model or table is None:
+        return measured
+    if table.model_named(facts.model) is not None:
+        return measured
+    named = msgspec.structs.replace(facts, deployment=facts.model, model=None)
+    return msgspec.structs.replace(measured, facts=named)
+
+
 def _rated(measured: Measured, table: RateTable | None, at: datetime | None, event_hub: str) -> Rated:
     if at is None:
         return Rated(rating="unpriced", reason="no_time", model=measured.facts.model)
-    return rate(measured.usage, measured.facts, table, at=at, event_hub=event_hub, error=measured.error)
+    rated = rate(measured.usage, measured.facts, table, at=at, event_hub=event_hub, error=measured.error)
+    verdict = measured.verdict
+    if verdict is None:
+        return rated
+    return msgspec.structs.replace(
+        rated, rating=verdict.rating, reason=verdict.reason, lines=(), missing_meters=()
+    )
 
 
 def assign(facts: Facts, table: RateTable | None, at: datetime | None) -> Assignment:
@@ -67,8 +87,9 @@ def _charge(
     has_price = rated.rating == "priced"
     return Charge(
         **known,
-        **{name: getattr(usage, name) for name in _USAGE_FIELDS},
-        charge_id=charge_id(facts, exchange.message_id, event, place.index),
+        **{name: getattr(usage, name) for name in COUNTS},
+        quantities=usage.by_meter or None,
+        charge_id=charge_id(facts, exchange.message_id, event, place.index, by_object=measured.by_object),
         row_id=row_id(event, place.index),
         enqueued_at=event.enqueued_at,
         cost_centre=assigned.cost_centre,

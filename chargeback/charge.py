@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from chargeback.event import Event
 from chargeback.facts import Facts
-from chargeback.usage import SOURCES
+from chargeback.usage import COUNTS, SOURCES
 
 Rating = Literal["priced", "pooled", "unpriced", "unmetered", "not_billable"]
 RATINGS: tuple[Rating, ...] = ("priced", "pooled", "unpriced", "unmetered", "not_billable")
@@ -81,6 +81,8 @@ class Charge(Struct, frozen=True, kw_only=True, tag_field="row", tag="charge"):
     audio_prompt_tokens: int | None
     audio_completion_tokens: int | None
     total_tokens: int | None
+    quantities: Mapping[str, Decimal] | None = None
+    """By meter, what the counts above do not tell: pictures, seconds, characters, tokens of pictures."""
     # money
     lines: tuple[Line, ...]
     prompt_cost: Decimal | None
@@ -108,7 +110,9 @@ FETCHED_AGAIN = frozenset({"responses", "batch"})
 """Operations whose result a client may fetch again under the same provider id."""
 
 
-def charge_id(facts: Facts, message_id: str | None, event: Event, index: int) -> str:
+def charge_id(
+    facts: Facts, message_id: str | None, event: Event, index: int, *, by_object: bool = False
+) -> str:
     """Name a call for ever, from what its events say and nothing else, so that every copy gets the same name.
 
     The first kind of id that is there wins; kind and scope are part of the name:
@@ -118,7 +122,12 @@ def charge_id(facts: Facts, message_id: str | None, event: Event, index: int) ->
     message   the id a policy gave to the events it split a call into
     response  the provider's id, within subscription and UTC day: an answer from a cache repeats it
     event     the event's place: a redelivery has the same, a second event never
+
+    ``by_object`` puts ``object`` first: for work that goes on in the background each request that asks
+    for it has a request id of its own, and none of them is the call.
     """
+    if by_object and facts.response_id:
+        return _name("object", facts.account or "", facts.response_id)
     if facts.request_id:
         return _name("request", "", facts.request_id.lower())
     if facts.response_id and facts.operation in FETCHED_AGAIN:
@@ -153,3 +162,17 @@ def rank(*, truncated: bool, source: str, event: Event, index: int) -> str:
 
 def _name(kind: str, scope: str, name: str) -> str:
     return hashlib.sha256(f"{kind}\0{scope}\0{name}".encode("utf-8", "replace")).hexdigest()[:ID_DIGITS]
+
+
+def contradicts(one: Charge, other: Charge) -> bool:
+    """True if both know a count, and it is not the same; what only one of them knows is no contradiction."""
+    return any(
+        mine is not None and theirs is not None and mine != theirs
+        for mine, theirs in zip(counts_of(one), counts_of(other), strict=True)
+    )
+
+
+def counts_of(charge: Charge) -> tuple[Any, ...]:
+    """Return everything that was metered, in one order."""
+    more = charge.quantities
+    return (*(getattr(charge, name) for name in COUNTS), tuple(sorted(more.items())) if more else None)

@@ -1,6 +1,8 @@
 """One event as it was received: its bytes, and its place in a stream."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -32,6 +34,8 @@ class Event(Struct, frozen=True, kw_only=True):
     enqueued_at: datetime | None
     """Aware UTC; None where the source keeps none (a plain line of a file)."""
     partition_key: str | None = None
+    properties: Mapping[str, Any] | None = None
+    """What the producer wrote beside the body; billing does not look at it, ``send`` keeps it."""
 
     def __str__(self) -> str:
         return f"{self.stream}/{self.sequence_number}"

@@ -11,17 +11,18 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from chargeback import formats
-from chargeback.billing import bill, marked_duplicate
+from chargeback.billing import assign, bill, marked_duplicate
 from chargeback.capture import Capture, Piece
-from chargeback.charge import Charge, charge_id, rank, row_id
+from chargeback.charge import Charge, charge_id, contradicts, rank, row_id
 from chargeback.errors import RejectError
 from chargeback.event import Event
-from chargeback.exchange import Exchange, Join, JoinState, Place, Waiting, single
+from chargeback.exchange import Exchange, Join, JoinState, Place, Waiting, call_of, single
 from chargeback.journal.rows import BillingRow, Identity, Ignored, Part, Reject
 from chargeback.ports import Entry
 from chargeback.privacy import Privacy
 from chargeback.rates.table import RateTable
 
+REQUEST_ONLY = "request_without_response"
 JOIN_TIMEOUT = timedelta(minutes=15)
 """API Management ends an idle stream after 4 minutes; a part that is 15 minutes late will not come."""
 
@@ -64,17 +65,20 @@ def process(events: Sequence[Event], state: JoinState, context: Context) -> Outc
 
 def expire(
     state: JoinState, event_of: Event, before: datetime | None, context: Context, note: str
-) -> tuple[tuple[Charge, ...], JoinState]:
-    """Bill what has waited too long as truncated, outside any batch: the timer's and the replay's end.
+) -> tuple[tuple[Charge | Ignored, ...], JoinState]:
+    """Give up what has waited too long, outside any batch: the timer's and the replay's end. One row a call.
 
-    ``event_of`` lends its stream. The charges get the places of the calls' last parts, so whoever
-    expires a call writes the same row.
+    ``event_of`` lends its stream. The rows get the places of the calls' last parts, so whoever expires a
+    call writes the same row.
     """
     join = Join(state)
-    charges = tuple(
-        bill(exchange, _place(call, event_of), context.table) for call, exchange in join.expire(before, note)
+    rows = tuple(
+        _unanswered(_place(call, event_of))
+        if call.asked_only
+        else bill(exchange, _place(call, event_of), context.table)
+        for call, exchange in join.expire(before, note)
     )
-    return charges, join.state
+    return rows, join.state
 
 
 class _Batch:
@@ -102,18 +106,38 @@ class _Batch:
         if event.enqueued_at is None or self._context.join_timeout is None:
             return []
         gone = self.join.expire(event.enqueued_at - self._context.join_timeout, "join_timeout")
-        return [self._charge(exchange, _place(call, event)) for call, exchange in gone]
+        return [
+            _unanswered(_place(call, event))
+            if call.asked_only
+            else self._charge(exchange, _place(call, event))
+            for call, exchange in gone
+        ]
 
     def _of(self, capture: Capture, place: Place) -> list[BillingRow]:
         if capture.kind == "ignored":
             return [Ignored(row_id=row_id(place.event, place.index), reason=capture.reason or "ignored")]
         if capture.kind == "identity":
-            return [_identity(capture, place)]
+            return [self._identity(capture, place)]
         if capture.piece is None:
-            return [self._charge(single(capture), place)]
+            exchange = self.join.settle(capture, place) if capture.has_sides else single(capture)
+            return [self._charge(exchange, place)]
+        if self.join.is_counted(capture):  # the text is not needed any more
+            return [self._identity(capture, place)]
         exchange = self.join.add(capture, capture.piece, place)
         part = _part(capture, capture.piece, place)
         return [part] if exchange is None else [part, self._charge(exchange, place)]
+
+    def _identity(self, capture: Capture, place: Place) -> Identity:
+        event, facts = place.event, capture.facts
+        at = facts.occurred_at or event.enqueued_at
+        return Identity(
+            charge_id=charge_id(facts, capture.message_id, event, place.index),
+            row_id=row_id(event, place.index),
+            source_format=capture.source_format,
+            rank=rank(truncated=capture.truncated, source="missing", event=event, index=place.index),
+            facts=facts,
+            cost_centre=assign(facts, self._context.table, at).cost_centre,
+        )
 
     def _charge(self, exchange: Exchange, place: Place) -> Charge:
         charge = bill(exchange, place, self._context.table)
@@ -147,12 +171,11 @@ def _repeats(charge: Charge, first: Charge) -> bool:
     """
     if charge.rank < first.rank:
         return False
-    same_source = charge.source_format == first.source_format and charge.usage_source == "reported"
-    return not (same_source and _counts(charge) != _counts(first))
-
-
-def _counts(charge: Charge) -> tuple[int | None, ...]:
-    return (charge.prompt_tokens, charge.cached_tokens, charge.completion_tokens)
+    same_source = charge.source_format == first.source_format and charge.usage_source in (
+        "reported",
+        "gateway",
+    )
+    return not (same_source and contradicts(charge, first))
 
 
 def _place(call: Waiting, event: Event) -> Place:
@@ -166,22 +189,17 @@ def _place(call: Waiting, event: Event) -> Place:
     return Place(event=last, index=call.index)
 
 
-def _identity(capture: Capture, place: Place) -> Identity:
-    return Identity(
-        charge_id=charge_id(capture.facts, capture.message_id, place.event, place.index),
-        row_id=row_id(place.event, place.index),
-        source_format=capture.source_format,
-        rank=rank(truncated=capture.truncated, source="missing", event=place.event, index=place.index),
-        facts=capture.facts,
-    )
+def _unanswered(place: Place) -> Ignored:
+    """Count a request that was never answered, as far as we heard: it may have been refused."""
+    return Ignored(row_id=row_id(place.event, place.index), reason=REQUEST_ONLY)
 
 
 def _part(capture: Capture, piece: Piece, place: Place) -> Part:
     return Part(
         row_id=f"{row_id(place.event, place.index)}/part",
-        call=str(capture.facts.request_id),
+        call=call_of(capture),
         body=piece.body,
         number=piece.number,
-        of=piece.of,
+        of=piece.of or 0,  # a log does not say how many chunks there are
         sha256=hashlib.sha256(piece.data).hexdigest(),
     )

@@ -6,6 +6,7 @@ Pure and repeatable: the same usage, facts and table give the same lines years l
 not known is never 0: the call stays visible as ``unpriced`` or ``unmetered``.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
@@ -48,8 +49,9 @@ REASONS: dict[str, str] = {
     "unknown_cache_split": "The cached share of the prompt is not known, and the table's policy wants no upper bound.",
     "unknown_audio_split": "Prompt tokens are partly audio and partly cached; how both overlap is not known.",
     # unmetered: Azure charges for it, and the quantity is not known
+    "not_final": "The service still works on the answer; its usage comes with a later request.",
     "no_usage": "An answer that is charged came without usage, and none could be estimated.",
-    "partial_usage": "Only the prompt or only the completion was counted.",
+    "partial_usage": "Only the prompt, only the completion or only their sum is known.",
     "content_filter": "Azure charges for a filtered prompt and reports no usage.",
     "input_limit": "Azure charges for a prompt beyond the model's limit and reports no usage.",
     "timeout": "Azure charges for a call that timed out and reports no usage.",
@@ -60,6 +62,8 @@ REASONS: dict[str, str] = {
     "unauthorized": "Refused: key, token or permission (401, 403).",
     "client_error": "Refused: the request itself (other 4xx).",
     "server_error": "The service failed (5xx); charged only if the table's policy says so.",
+    "no_model_call": "Nothing was generated: a list, a file, a job, a deletion.",
+    "fetched_again": "The result was billed when it was made; this request only fetched it.",
     "no_answer": "A redirect or another status without processing.",
 }
 
@@ -137,7 +141,8 @@ def _rated(found: _Verdict, facts: Facts, where: Route) -> Rated:
 
 
 def _counted(usage: Usage) -> bool:
-    return usage.source in ("reported", "gateway") and bool(usage.prompt_tokens or usage.completion_tokens)
+    found = usage.prompt_tokens or usage.completion_tokens or any(usage.by_meter.values())
+    return usage.source in ("reported", "gateway") and bool(found)
 
 
 def _without_count(
@@ -151,24 +156,35 @@ def _without_count(
         return _Verdict("pooled")
     if judged.reason != "no_usage":
         return _Verdict("unmetered", judged.reason)
-    if usage.prompt_tokens is not None or usage.completion_tokens is not None:
+    if usage.prompt_tokens is not None or usage.completion_tokens is not None or usage.by_meter:
         return None
+    if usage.total_tokens is not None:  # what was read and what was written cost different prices
+        return _Verdict("unmetered", "partial_usage")
     metered = facts.operation is None or facts.operation in METERED
     return _Verdict("unmetered", "no_usage" if metered else "unmetered_operation")
 
 
 def _priced(usage: Usage, facts: Facts, table: RateTable, where: Route, at: datetime) -> _Verdict:
-    if usage.prompt_tokens is None or (usage.completion_tokens is None and not _embeds(facts, table, where)):
+    if not _whole(usage, facts, table, where):
         return _Verdict("unmetered", "partial_usage")
     if not consistent(usage):
         return _Verdict("unpriced", "inconsistent_usage")
     tier = facts.service_tier or "default"
     if tier not in SERVICE_TIERS:
         return _Verdict("unpriced", "unknown_service_tier")
-    row = _row(table, where, tier, usage.prompt_tokens, at)
+    row = _row(table, where, tier, usage.prompt_tokens or 0, at)
     if not isinstance(row, RateRow):
         return _Verdict("unpriced", row)
     return _metered(usage, row, table.cache_split_unknown)
+
+
+def _whole(usage: Usage, facts: Facts, table: RateTable, where: Route) -> bool:
+    """Tell whether both sides are known; seconds, characters and pictures need no sides."""
+    if usage.prompt_tokens is None and usage.completion_tokens is None and usage.by_meter:
+        return True
+    return usage.prompt_tokens is not None and (
+        usage.completion_tokens is not None or _embeds(facts, table, where)
+    )
 
 
 def _embeds(facts: Facts, table: RateTable, where: Route) -> bool:
@@ -189,7 +205,7 @@ def _row(table: RateTable, where: Route, tier: str, prompt_tokens: int, at: date
 
 
 def _metered(usage: Usage, row: RateRow, cache_split_unknown: str) -> _Verdict:
-    if usage.audio_prompt_tokens and usage.cached_tokens:
+    if usage.audio_prompt_tokens and usage.cached_tokens and "input_cached_audio" not in usage.by_meter:
         return _Verdict("unpriced", "unknown_audio_split")
     bound = usage.cached_tokens is None and usage.source in ("gateway", "estimated") and _discounts(row)
     if bound and usage.source == "gateway" and cache_split_unknown == "unpriced":
@@ -208,30 +224,45 @@ def _discounts(row: RateRow) -> bool:
     return cached is not None and full is not None and cached.price * full.per != full.price * cached.per
 
 
-def _line(meter: str, quantity: int, row: RateRow) -> Line:
+def _line(meter: str, quantity: int | Decimal, row: RateRow) -> Line:
     price = row.prices[meter]
     amount = Decimal(quantity)
     cost = EXACT.divide(EXACT.multiply(amount, price.price), price.divisor)
     return Line(meter, amount, price.unit, price.price, price.per, price.rate_id, cost)
 
 
-def quantities(usage: Usage) -> dict[str, int]:
-    """Split consistent usage into meters that do not overlap; meters without tokens are left out.
+def quantities(usage: Usage) -> dict[str, int | Decimal]:
+    """Split consistent usage into meters that do not overlap; meters without anything are left out.
 
-    prompt     = input_text + input_cached_text + cache_write_text + input_audio
-    completion = output_text (reasoning inside) + output_audio
+    prompt     = input_text + input_cached_text + cache_write_text + input_audio + input_cached_audio
+                 + input_image + input_cached_image
+    completion = output_text (reasoning inside) + output_audio + output_image
     """
     cached, write = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     audio_in, audio_out = usage.audio_prompt_tokens or 0, usage.audio_completion_tokens or 0
-    split = {
-        "input_text": (usage.prompt_tokens or 0) - cached - write - audio_in,
-        "input_cached_text": cached,
+    more = usage.by_meter
+    cached_audio, cached_image = (
+        _tokens(more, name) for name in ("input_cached_audio", "input_cached_image")
+    )
+    image_in, image_out = _tokens(more, "input_image"), _tokens(more, "output_image")
+    split: dict[str, int | Decimal] = {
+        "input_text": (usage.prompt_tokens or 0) - cached - write - (audio_in - cached_audio) - image_in,
+        "input_cached_text": cached - cached_audio - cached_image,
         "cache_write_text": write,
-        "input_audio": audio_in,
-        "output_text": (usage.completion_tokens or 0) - audio_out,
+        "input_audio": audio_in - cached_audio,
+        "input_cached_audio": cached_audio,
+        "input_image": image_in,
+        "input_cached_image": cached_image,
+        "output_text": (usage.completion_tokens or 0) - audio_out - image_out,
         "output_audio": audio_out,
+        "output_image": image_out,
     }
+    split |= {meter: quantity for meter, quantity in more.items() if meter not in split}
     return {meter: quantity for meter, quantity in split.items() if quantity}
+
+
+def _tokens(by_meter: Mapping[str, Decimal], name: str) -> int:
+    return int(by_meter.get(name, 0))
 
 
 def consistent(usage: Usage) -> bool:
@@ -247,5 +278,6 @@ def consistent(usage: Usage) -> bool:
         and cached + write <= prompt
         and write + audio_in <= prompt
         and max(reasoning, audio_out) <= completion
+        and (not usage.by_meter or min(quantities(usage).values(), default=0) >= 0)
         and (usage.total_tokens is None or usage.total_tokens == prompt + completion)
     )

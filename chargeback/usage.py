@@ -6,6 +6,7 @@ differently from a count.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -35,62 +36,109 @@ class Usage(Struct, frozen=True, kw_only=True):
     audio_prompt_tokens: int | None = None
     audio_completion_tokens: int | None = None
     total_tokens: int | None = None
+    by_meter: Mapping[str, Decimal] = {}
+    """What the counts above do not tell, by meter of the rate table: pictures, seconds, characters, and the
+    tokens of pictures and cached audio, which lie inside the prompt or the completion."""
 
 
-# Our field <- where a usage block keeps it: Chat and Completions names first, then the Responses API's.
-_BLOCK: dict[str, tuple[tuple[str, ...], ...]] = {
-    "prompt_tokens": (("prompt_tokens",), ("input_tokens",)),
-    "cached_tokens": (("prompt_tokens_details", "cached_tokens"), ("input_tokens_details", "cached_tokens")),
-    "cache_write_tokens": (
-        ("prompt_tokens_details", "cache_write_tokens"),
-        ("input_tokens_details", "cache_write_tokens"),
-    ),
-    "completion_tokens": (("completion_tokens",), ("output_tokens",)),
-    "reasoning_tokens": (
-        ("completion_tokens_details", "reasoning_tokens"),
-        ("output_tokens_details", "reasoning_tokens"),
-    ),
-    "audio_prompt_tokens": (
-        ("prompt_tokens_details", "audio_tokens"),
-        ("input_tokens_details", "audio_tokens"),
-    ),
-    "audio_completion_tokens": (
-        ("completion_tokens_details", "audio_tokens"),
-        ("output_tokens_details", "audio_tokens"),
-    ),
-    "total_tokens": (("total_tokens",),),
+COUNTS = tuple(name for name in Usage.__struct_fields__ if name not in ("source", "notes", "by_meter"))
+"""The token counts: a charge has a field for each."""
+
+# Where usage blocks keep their counts: Chat and Completions, the Responses API, realtime and audio.
+_PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+_COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
+# Our field <- its name in a block, or in the details of one side.
+_IN_BLOCK = {
+    "prompt_tokens": ("prompt_tokens", "input_tokens"),
+    "completion_tokens": ("completion_tokens", "output_tokens"),
+    "total_tokens": ("total_tokens",),
 }
+_IN_PROMPT = {
+    "cached_tokens": "cached_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "audio_prompt_tokens": "audio_tokens",
+}
+_IN_COMPLETION = {"reasoning_tokens": "reasoning_tokens", "audio_completion_tokens": "audio_tokens"}
+
+_WITH_PICTURES = ("images", "realtime")  # chat prices the tokens of its pictures as text
+_WITH_OWN_METERS = (*_WITH_PICTURES, "audio")
 
 
-def from_block(block: Mapping[str, Any]) -> Usage | None:
-    """Read the provider's usage block; None when it holds no count at all."""
-    counts: dict[str, Any] = {
-        field: count for field, paths in _BLOCK.items() if (count := _first(block, paths)) is not None
-    }
-    if not counts.keys() & {"prompt_tokens", "completion_tokens", "total_tokens"}:
+_NOTHING: Mapping[str, Any] = {}
+
+
+def from_block(block: Mapping[str, Any], operation: str | None = None) -> Usage | None:
+    """Read the provider's usage block; None when it holds no quantity at all."""
+    counts: dict[str, Any] = {}
+    for field, names in _IN_BLOCK.items():
+        _add(counts, field, block, *names)
+    asked, said = _details(block, _PROMPT_DETAILS), _details(block, _COMPLETION_DETAILS)
+    more = _by_meter(block, asked, said, operation) if operation in _WITH_OWN_METERS else {}
+    if not counts:
+        return Usage(source="reported", by_meter=more) if "audio_second" in more else None
+    for field, name in _IN_PROMPT.items() if asked else ():
+        _add(counts, field, asked, name)
+    for field, name in _IN_COMPLETION.items() if said else ():
+        _add(counts, field, said, name)
+    return Usage(source="reported", by_meter=more, **counts)
+
+
+def _add(counts: dict[str, Any], field: str, block: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        count = as_count(block.get(name))
+        if count is not None:
+            counts[field] = count
+            return
+
+
+def _details(block: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
+    found = (as_object(block.get(name)) for name in names)
+    return next((details for details in found if details), _NOTHING)
+
+
+def _by_meter(
+    block: Mapping[str, Any], asked: Mapping[str, Any], said: Mapping[str, Any], operation: str | None
+) -> dict[str, Decimal]:
+    """Return what has a price of its own beside text; each meter counts what no other counts."""
+    if operation == "audio" and block.get("type") == "duration":
+        seconds = as_quantity(block.get("seconds"))
+        return {} if seconds is None else {"audio_second": seconds}
+    cached = as_object(asked.get("cached_tokens_details")) or {}
+    found: dict[str, int] = {}
+    _add(found, "input_cached_audio", cached, "audio_tokens")
+    if operation in _WITH_PICTURES:
+        _add(found, "input_cached_image", cached, "image_tokens")
+        _add(found, "input_image", asked, "image_tokens")
+        _add(found, "output_image", said, "image_tokens")
+    if "input_image" in found:
+        found["input_image"] = max(0, found["input_image"] - found.get("input_cached_image", 0))
+    return {meter: Decimal(count) for meter, count in found.items()}
+
+
+def as_quantity(value: Any) -> Decimal | None:
+    """Return a length of time or the like as an exact decimal; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    return Usage(source="reported", **counts)
+    try:
+        quantity = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    fits = quantity.is_finite() and 0 <= quantity < 10**12 and quantity == round(quantity, 6)
+    return Decimal(f"{quantity:f}") if fits else None
 
 
 def settle(usage: Usage, operation: str) -> Usage:
-    """Fill in what follows from the rest: embeddings generate nothing, and a total is a sum."""
+    """Fill in what follows from the rest: embeddings generate nothing, a total is a sum."""
     prompt, completion, total = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
     if operation == "embeddings":
         completion = 0 if completion is None else completion
         prompt = total if prompt is None else prompt
+    if operation == "images" and completion is not None and "output_image" not in usage.by_meter:
+        # Without details all that an image model generates is pictures.
+        more = {**usage.by_meter, "output_image": Decimal(completion)}
+        usage = msgspec.structs.replace(usage, by_meter=more)
     if total is None and prompt is not None and completion is not None:
         total = prompt + completion
     return msgspec.structs.replace(
         usage, prompt_tokens=prompt, completion_tokens=completion, total_tokens=total
     )
-
-
-def _first(block: Mapping[str, Any], paths: tuple[tuple[str, ...], ...]) -> int | None:
-    for path in paths:
-        value: Any = block
-        for name in path:
-            value = (as_object(value) or {}).get(name)
-        count = as_count(value)
-        if count is not None:
-            return count
-    return None

@@ -18,11 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.support.azure_bodies import Style  # noqa: E402
-from tests.support.calls import Format  # noqa: E402  the line above makes it importable
+from tests.support.calls import FORMATS, Format  # noqa: E402  the line above makes it importable
 from tests.support.render import cut_stream, render, v1_identity  # noqa: E402
 from tests.support.sample_calls import Captured, captured  # noqa: E402
+from tests.support.sample_operations import files as operations  # noqa: E402
 
 EVENTS = ROOT / "samples" / "events"
+OPERATIONS = ROOT / "samples" / "operations"
 FILES: dict[Format, str] = {
     "v1": "v1.jsonl",
     "v1-parts": "v1-parts.jsonl",
@@ -30,6 +32,11 @@ FILES: dict[Format, str] = {
     "F2": "f2.jsonl",
     "F4": "f4.jsonl",
     "F5": "f5.jsonl",
+    **{
+        form: f"{form.lower()}.jsonl"
+        for form in FORMATS
+        if form[0] == "F" and form not in ("F1", "F2", "F4", "F5")
+    },
 }
 UNREADABLE = "<html><head><title>502 Bad Gateway</title></head></html>"
 # Streams of the samples wear different clothes, so that the demo meets what the field sends.
@@ -49,11 +56,13 @@ def main() -> int:
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     options = parser.parse_args()
     texts = {EVENTS / name: text for name, text in sample_files().items()}
+    texts |= {OPERATIONS / name: text for name, text in operation_files().items()}
     in_the_way = [path for path in texts if path.exists()]
     if in_the_way and not options.force:
         print(f"{in_the_way[0].relative_to(ROOT)} exists; --force replaces all {len(in_the_way)} files")
         return 1
-    EVENTS.mkdir(parents=True, exist_ok=True)
+    for folder in (EVENTS, OPERATIONS):
+        folder.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8", newline="\n")
         print(f"{path.relative_to(ROOT)}: {text.count(chr(10))} events")
@@ -65,6 +74,14 @@ def sample_files() -> dict[str, str]:
     return {
         name: "".join(f"{line}\n" for line in _lines(form, captured()[form], first=10_000 * number))
         for number, (form, name) in enumerate(FILES.items(), 1)
+    }
+
+
+def operation_files() -> dict[str, str]:
+    """Return the text of each file of operations by its name; a line is a bare event."""
+    return {
+        f"{name}.jsonl": "".join(f"{_line(event)}\n" for event in events)
+        for name, events in operations().items()
     }
 
 

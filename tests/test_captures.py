@@ -20,7 +20,7 @@ def test_the_charges_are_those_that_were_read_and_agreed(case):
 def test_every_line_of_a_golden_file_multiplies_out(case):
     """Price x quantity / per, once more from the text: a golden file cannot hide a wrong product."""
     text = expectation(case).read_text("utf-8")
-    lines = re.findall(r"^  \w+ (\d+) x ([\d.]+) / (\d+) = ([\d.]+)$", text, re.MULTILINE)
+    lines = re.findall(r"^  \w+ ([\d.]+) x ([\d.]+) / (\d+) = ([\d.]+)$", text, re.MULTILINE)
 
     for quantity, price, per, cost in lines:
         assert Decimal(quantity) * Decimal(price) == Decimal(cost) * Decimal(per)

@@ -245,10 +245,12 @@ def test_an_aborted_stream_has_no_end():
 def test_no_format_shows_a_key_and_an_id_it_does_not_have(form):
     known = as_captured(CALL, form)
 
-    assert (known.subscription_id is None) == (form in ("F1", "F2", "F5"))
-    assert (known.subscription_key is None) == (form in ("v1", "v1-parts"))
-    assert (known.deployment is None) == (form in ("F1", "F2", "F4"))
-    assert (known.model is None) == (form in ("F4", "F5"))
+    assert (known.subscription_id is not None) == (form in ("v1", "v1-parts", "F4", "F7", "F8", "F15"))
+    assert (known.subscription_key is not None) == (form in ("F1", "F2", "F4", "F5", "F6"))
+    assert (known.deployment is None) == (
+        form in ("F1", "F2", "F3", "F4", "F6", "F8", "F9", "F10", "F12", "F13")
+    )
+    assert (known.model is None) == (form in ("F4", "F5", "F6", "F8", "F14"))
 
 
 def test_policies_that_read_one_object_say_nothing_of_streams_and_embeddings():
@@ -256,9 +258,11 @@ def test_policies_that_read_one_object_say_nothing_of_streams_and_embeddings():
     vectors = replace(CALL, operation="embeddings", inputs=("a",), response_id=None)
     refused = replace(CALL, status=429, error="429")
 
-    assert [form for form in FORMATS if can_render(stream, form)] == ["v1", "v1-parts", "F1", "F2"]
-    assert [form for form in FORMATS if can_render(vectors, form)] == ["v1", "v1-parts", "F1", "F2"]
-    assert [form for form in FORMATS if can_render(refused, form)] == ["v1", "v1-parts"]
+    objects_only = {"F3", "F4", "F5", "F6", "F7", "F9", "F10"}
+    needs_completion = {"F3", "F4", "F5", "F6", "F9"}
+    assert {form for form in FORMATS if not can_render(stream, form)} == objects_only
+    assert {form for form in FORMATS if not can_render(vectors, form)} == needs_completion | {"F13", "F14"}
+    assert [form for form in FORMATS if can_render(refused, form)] == ["v1", "v1-parts", "F11"]
     with pytest.raises(ValueError, match="no event for call r-1"):
         render(stream, "F4")
 

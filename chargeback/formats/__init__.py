@@ -1,68 +1,52 @@
 """Which format an event is written in: one table, first match wins.
 
-A format joins with one module that reads it and one row here. Names are compared without case. A row's
-``needs`` must all be there; ``when_cut`` is what suffices in an event that was cut before the rest.
+A format joins with one row (``row.Row``), and a few lines beside it where a row cannot say everything. The
+order matters: names are compared without case, and what tells more comes first.
 """
 
-from collections.abc import Callable
-from difflib import SequenceMatcher
-
-from msgspec import Struct
+from difflib import get_close_matches
+from functools import lru_cache
 
 from chargeback.capture import Capture
 from chargeback.errors import RejectError
-from chargeback.formats import bodies, flat_usage, own
+from chargeback.formats import (
+    batch_output,
+    bodies,
+    flat_usage,
+    gateway_log,
+    hub_usage,
+    others,
+    own,
+    split_events,
+)
 from chargeback.formats.fields import Fields
+from chargeback.formats.row import Row, read_row
 from chargeback.privacy import Privacy
 from chargeback.salvage import Decoded, decode
 
-
-class Format(Struct, frozen=True, kw_only=True):
-    """One family of events: how to tell it, how to read it, and what it is called in ``source_format``."""
-
-    name: str
-    title: str
-    needs: frozenset[str]
-    when_cut: frozenset[str]
-    read: Callable[[Fields, Privacy], Capture]
-
-
-TABLE: tuple[Format, ...] = (
-    Format(
-        name="v1",
-        title="This project's own policy fragments: usage, identity and numbered body parts",
-        needs=frozenset({"v", "kind", "request_id"}),
-        when_cut=frozenset({"v", "kind"}),
-        read=own.read,
-    ),
-    Format(
-        name="F1",
-        title="Request and response bodies with `apiOperation`",
-        needs=frozenset({"request", "response", "apioperation"}),
-        when_cut=frozenset({"eventtime", "apioperation"}),
-        read=bodies.read_with_operation,
-    ),
-    Format(
-        name="F2",
-        title="Request and response bodies without an operation",
-        needs=frozenset({"request", "response"}),
-        when_cut=frozenset({"eventtime", "appsubscriptionkey"}),
-        read=bodies.read_without_operation,
-    ),
-    Format(
-        name="F5",
-        title="Token counts by subscription key, perhaps with the deployment",
-        needs=frozenset({"appsubscriptionkey", "completiontokens"}),
-        when_cut=frozenset({"timestamp", "appsubscriptionkey"}),
-        read=flat_usage.read_by_subscription_key,
-    ),
-    Format(
-        name="F4",
-        title="Token counts by `AppKey`",
-        needs=frozenset({"appkey"}),
-        when_cut=frozenset({"appkey"}),
-        read=flat_usage.read_by_app_key,
-    ),
+TABLE: tuple[Row, ...] = (
+    own.OWN,
+    gateway_log.GATEWAY_LOG,
+    others.WRAPPED,
+    others.LOG_PROXY,
+    others.PROXY_EVENTS,
+    others.TOTAL_ONLY,
+    others.STREAM_PRODUCER,
+    split_events.PAIR_REQUEST,
+    split_events.PAIR_RESPONSE,
+    split_events.REQUEST,
+    split_events.RESPONSE,
+    split_events.COUNTED,
+    others.HISTORICAL,
+    others.BODIES_AND_URL,
+    others.POSTED,
+    bodies.WITH_OPERATION,
+    bodies.WITHOUT_OPERATION,
+    hub_usage.HUB_USAGE,
+    others.BY_APP_AND_KEY,
+    flat_usage.BY_SUBSCRIPTION_KEY,
+    flat_usage.BY_APP_KEY,
+    batch_output.BATCH_OUTPUT,
 )
 
 
@@ -78,24 +62,33 @@ def read(body: bytes, privacy: Privacy) -> tuple[Capture | RejectError, ...]:
     elements = _elements(decoded) if isinstance(decoded.value, list) else (decoded,)
     if not elements:
         return (RejectError("empty", "the body is an empty array; expected events"),)
-    return tuple(_read_one(element, privacy) for element in elements)
+    return tuple(capture for element in elements for capture in _read_one(element, privacy))
 
 
-def recognise(fields: Fields) -> Format:
+def recognise(fields: Fields) -> Row:
     """Return the row of the table an event belongs to. Raises RejectError (``unknown_format``)."""
-    names = fields.names
-    for row in TABLE:
-        if row.needs <= names or (fields.cut and row.when_cut <= names):
+    for row in _candidates(fields.names, cut=fields.cut):
+        if row.fits(fields):
             return row
-    raise RejectError("unknown_format", _unknown(names, cut=fields.cut))
+    raise RejectError("unknown_format", _unknown(fields.names, cut=fields.cut))
 
 
-def _read_one(decoded: Decoded, privacy: Privacy) -> Capture | RejectError:
+@lru_cache(maxsize=256)
+def _candidates(names: frozenset[str], *, cut: bool) -> tuple[Row, ...]:
+    """Return the rows that events of these names can belong to: a hub sees few sets of names, again and again."""
+    return tuple(row for row in TABLE if row.may_fit(names, cut=cut))
+
+
+def _read_one(decoded: Decoded, privacy: Privacy) -> tuple[Capture | RejectError, ...]:
     try:
         fields = Fields(decoded)
-        return recognise(fields).read(fields, privacy)
+        row = recognise(fields)
+        if row.read is not None:
+            return row.read(row, fields, privacy)
+        capture = read_row(row, fields, privacy)
     except RejectError as error:
-        return error
+        return (error,)
+    return batch_output.split(capture) if batch_output.is_output(capture.response) else (capture,)
 
 
 def _elements(decoded: Decoded) -> list[Decoded]:
@@ -109,19 +102,21 @@ def _elements(decoded: Decoded) -> list[Decoded]:
     ]
 
 
+@lru_cache(maxsize=64)
 def _unknown(names: frozenset[str], *, cut: bool) -> str:
     """Name what was seen, names only: a value of a stranger's event may be a prompt or a key."""
-    shown = sorted(name for name in names if name.isidentifier() or name.replace("-", "_").isidentifier())[
-        :12
-    ]
+    shown = sorted(name for name in names if name.replace("-", "_").isidentifier())[:12]
     seen = ", ".join(name[:40] for name in shown) or "no member names"
     where = "the event was cut before its format could be told; " if cut else ""
-    nearest = max(TABLE, key=lambda row: _likeness(names, row.needs))
+    nearest = max(TABLE, key=lambda row: _likeness(shown, row))
     return (
         f"{where}no known format has these members: {seen}; nearest is {nearest.name}, "
-        f"which needs {', '.join(sorted(nearest.needs))} (see docs/formats.md)"
+        f"which needs {', '.join(sorted(nearest.marks))} (see docs/formats.md)"
     )
 
 
-def _likeness(names: frozenset[str], needs: frozenset[str]) -> float:
-    return SequenceMatcher(None, sorted(names)[:50], sorted(needs)).ratio() + len(names & needs) / len(needs)
+def _likeness(names: list[str], row: Row) -> float:
+    """Compare an event's names with a format's, misspelt ones included; those it is told by weigh more."""
+    members = row.reads
+    found = {match for name in names for match in get_close_matches(name[:40], members, n=1, cutoff=0.8)}
+    return len(found) / len(members.union(names)) + len(found & row.marks) / len(row.marks or members)

@@ -7,7 +7,9 @@ from typing import Any
 from chargeback.errors import RejectError
 from chargeback.formats import times
 from chargeback.salvage import Decoded
-from chargeback.strangers import as_count, as_id, as_object, kind
+from chargeback.strangers import as_count, as_id, as_object, as_objects, kind
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Fields:
@@ -18,17 +20,36 @@ class Fields:
         if value is None:
             raise RejectError("not_an_object", f"expected a JSON object, got {kind(decoded.value)}")
         self._values = {name.lower(): member for name, member in value.items()}
+        self.names = frozenset(self._values)
         self.cut = decoded.cut
+        self.open_path = decoded.open_path
         self.open = str(decoded.open_path[0]).lower() if decoded.open_path else None
         """Name of the member the cut is in."""
-
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset(self._values)
 
     def raw(self, name: str) -> Any:
         """Return the member as it stands, even if the cut is in it (for bodies)."""
         return self._values.get(name)
+
+    def first_raw(self, names: tuple[str, ...]) -> Any:
+        """Return the first of the members that is there and not null, even if the cut is in it."""
+        return next((value for name in names if (value := self._values.get(name)) is not None), None)
+
+    def starts(self, name: str, words: tuple[str, ...]) -> bool:
+        """True if the member is text that begins with one of the words, without regard to case."""
+        value = self.whole(name)
+        return isinstance(value, str) and value.lower().startswith(words)
+
+    def any_name(self, prefix: str) -> bool:
+        """True if some member's name begins so."""
+        return any(name.startswith(prefix) for name in self._values)
+
+    def in_records(self, names: frozenset[str]) -> bool:
+        """True if ``records`` is a list whose first object has one of the members, or an empty list."""
+        records = self._values.get("records")
+        if records == []:
+            return True
+        first = next(iter(as_objects(records)), None)
+        return first is not None and any(name.lower() in names for name in first)
 
     def whole(self, name: str) -> Any:
         """Return the member unless the cut is in it."""
@@ -46,12 +67,15 @@ class Fields:
         """Return the first member that is a whole number, as a number or as text."""
         return next((count for name in names if (count := as_count(self.whole(name))) is not None), None)
 
-    def flag(self, name: str) -> bool | None:
-        """Return a boolean, also from ``"true"``/``"false"``; anything else is unknown."""
-        value = self.whole(name)
-        if isinstance(value, str):
-            return {"true": True, "false": False}.get(value.lower())
-        return value if isinstance(value, bool) else None
+    def flag(self, *names: str) -> bool | None:
+        """Return a boolean, also from ``"true"``, ``"0"`` and the like; anything else is unknown."""
+        for name in names:
+            value = self.whole(name)
+            if isinstance(value, str):
+                value = _FLAGS.get(value.lower())
+            if isinstance(value, bool):
+                return value
+        return None
 
     def instant(self, *names: str) -> datetime | None:
         """Return the first member that is a time (see ``times``)."""

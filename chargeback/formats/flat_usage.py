@@ -4,50 +4,31 @@ They come from calls that were not streamed. A count that is missing or ``"null"
 failed to find it, the call was not free.
 """
 
-from chargeback.capture import Capture
-from chargeback.facts import Facts
-from chargeback.formats.fields import Fields
-from chargeback.operations import operation
-from chargeback.privacy import Privacy
-from chargeback.usage import Usage
+from chargeback.formats.row import Row
 
+BY_APP_KEY = Row(
+    name="F4",
+    title="Token counts by `AppKey`",
+    needs=frozenset({"appkey"}),
+    when_cut=frozenset({"appkey"}),
+    facts={
+        "occurred_at": ("timestamp",),
+        # Misspelt by its first reader; both spellings are in use.
+        "subscription_id": ("subcriptionid", "subscriptionid"),
+        "operation": ("apioperation",),
+    },
+    key=("appkey",),
+    counts={"prompt": ("prompttokens",), "completion": ("completiontokens",), "total": ("totaltokens",)},
+    streamed=False,
+)
 
-def read_by_app_key(fields: Fields, privacy: Privacy) -> Capture:
-    """F4. ``SubcriptionId`` is misspelt by its first reader; both spellings are in use."""
-    key = fields.text("appkey")
-    return Capture(
-        source_format="F4",
-        facts=Facts(
-            occurred_at=fields.instant("timestamp"),
-            subscription_id=fields.text("subcriptionid", "subscriptionid"),
-            subscription_key_id=privacy.key_id(key) if key else None,
-            operation=operation(fields.text("apioperation")),
-            streamed=False,
-        ),
-        usage=_usage(fields),
-        truncated=fields.cut,
-    )
-
-
-def read_by_subscription_key(fields: Fields, privacy: Privacy) -> Capture:
-    """F5. The deployment is there only where the exercise's last step was done."""
-    key = fields.text("appsubscriptionkey")
-    return Capture(
-        source_format="F5",
-        facts=Facts(
-            occurred_at=fields.instant("timestamp"),
-            subscription_key_id=privacy.key_id(key) if key else None,
-            deployment=fields.text("deploymentid"),
-            streamed=False,
-        ),
-        usage=_usage(fields),
-        truncated=fields.cut,
-    )
-
-
-def _usage(fields: Fields) -> Usage | None:
-    prompt, completion = fields.count("prompttokens"), fields.count("completiontokens")
-    total = fields.count("totaltokens")
-    if prompt is None and completion is None and total is None:
-        return None
-    return Usage(source="reported", prompt_tokens=prompt, completion_tokens=completion, total_tokens=total)
+BY_SUBSCRIPTION_KEY = Row(
+    name="F5",
+    title="Token counts by subscription key, perhaps with the deployment",
+    needs=frozenset({"appsubscriptionkey", "completiontokens"}),
+    when_cut=frozenset({"timestamp", "appsubscriptionkey"}),
+    facts={"occurred_at": ("timestamp",), "deployment": ("deploymentid",)},
+    key=("appsubscriptionkey",),
+    counts={"prompt": ("prompttokens",), "completion": ("completiontokens",), "total": ("totaltokens",)},
+    streamed=False,
+)

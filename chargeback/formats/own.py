@@ -13,13 +13,19 @@ from chargeback.capture import Capture, Piece
 from chargeback.errors import RejectError
 from chargeback.facts import Facts
 from chargeback.formats.fields import Fields
-from chargeback.operations import account_in, operation
+from chargeback.formats.row import Read, Row
+from chargeback.operations import account_in, effect, operation
 from chargeback.privacy import Privacy
 from chargeback.strangers import as_texts, kind
 
 KINDS = ("usage", "identity", "part")
 MOST_PARTS = 10_000
 """A body in slices of 100 KB stays below this by far; a larger number is a fault, not a body."""
+
+
+def read_event(row: Row, fields: Fields, privacy: Privacy) -> Read:
+    del row  # three shapes with one name; `read` tells them apart
+    return (read(fields, privacy),)
 
 
 def read(fields: Fields, privacy: Privacy) -> Capture:
@@ -41,7 +47,9 @@ def read(fields: Fields, privacy: Privacy) -> Capture:
     return Capture(
         source_format="v1",
         facts=facts,
-        usage=usage_blocks.from_block(block) if block else None,
+        usage=usage_blocks.from_block(block, facts.operation) if block else None,
+        effect=effect(fields.text("operation")),
+        background=fields.flag("background"),
         truncated=fields.cut,
     )
 
@@ -104,3 +112,18 @@ def _data(fields: Fields) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:  # wrong padding or letters, also letters outside ASCII
         raise RejectError("bad_field", "`data`: not base64") from None
+
+
+OWN = Row(
+    name="v1",
+    title="This project's own policy fragments: usage, identity and numbered body parts",
+    needs=frozenset({"v", "kind", "request_id"}),
+    when_cut=frozenset({"v", "kind"}),
+    read=read_event,
+    yields=(
+        *(field for field in Facts.__struct_fields__ if field != "subscription_key_id"),
+        "counts",
+        "request body",
+        "response body",
+    ),
+)

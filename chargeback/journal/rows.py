@@ -23,6 +23,8 @@ class Identity(Struct, frozen=True, kw_only=True, tag_field="row", tag="identity
     source_format: str
     rank: str
     facts: Facts
+    cost_centre: str | None = None
+    """Who pays for calls of these; goes with the subscription to a charge that knows none."""
 
 
 class Part(Struct, frozen=True, kw_only=True, tag_field="row", tag="part"):
@@ -62,6 +64,13 @@ class Gap(Struct, frozen=True, kw_only=True, tag_field="row", tag="gap"):
     last: int
 
 
+class Repaired(Struct, frozen=True, kw_only=True, tag_field="row", tag="repaired"):
+    """Stands in a repair journal: these numbers of the stream were read again, no gap of them is open."""
+
+    first: int
+    last: int
+
+
 class Commit(Struct, frozen=True, kw_only=True, tag_field="row", tag="commit"):
     """Makes the ``rows`` rows before it count. The last commit is the journal's watermark."""
 
@@ -79,24 +88,81 @@ class End(Struct, frozen=True, kw_only=True, tag_field="row", tag="end"):
     next: str
 
 
-BillingRow = Charge | Identity | Part | Reject | Ignored | Gap
+class Rerated(Struct, frozen=True, kw_only=True, tag_field="row", tag="rerated"):
+    """One call as a rating run prices and assigns it; ``previous_*`` is what held before.
+
+    ``charge`` is the whole call after winner and merge. Only readers of runs look at this row.
+    """
+
+    run: str
+    row_id: str
+    charge: Charge
+    previous_cost: Decimal | None
+    previous_rating: str
+    previous_cost_centre: str | None
+    previous_version: str | None
+
+    @property
+    def changed(self) -> bool:
+        """True when money or payer differ from before."""
+        charge = self.charge
+        now = (charge.total_cost, charge.rating, charge.cost_centre)
+        return now != (self.previous_cost, self.previous_rating, self.previous_cost_centre)
+
+
+class Run(Struct, frozen=True, kw_only=True, tag_field="row", tag="run"):
+    """The end of a rating run: it is complete, and from now on reports use it."""
+
+    row_id: str
+    run: str
+    rate_table_version: str
+    sha256: str
+    """Of the stored table."""
+    start: datetime
+    """Calls from this instant ..."""
+    to: datetime
+    """... up to this one were rated, end exclusive."""
+    calls: int
+    changed: int
+    made_at: datetime
+
+
+class BudgetReached(Struct, frozen=True, kw_only=True, tag_field="row", tag="budget"):
+    """A cost centre's spending passed a share of its budget; told once a period and share."""
+
+    row_id: str
+    cost_centre: str
+    period: str
+    percent: int
+    spent: Decimal
+    amount: Decimal
+    currency: str
+    made_at: datetime
+
+
+BillingRow = Charge | Identity | Part | Reject | Ignored | Gap | Repaired | Rerated | Run | BudgetReached
 Row = BillingRow | Commit | End
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder: msgspec.json.Decoder[Row] = msgspec.json.Decoder(Row)
 # Python writes a small Decimal as 1.5E-7; people, spreadsheets and some engines want 0.00000015.
 _EXPONENT = re.compile(
-    rb'"(quantity|price|cost|prompt_cost|completion_cost|total_cost)":"([0-9.]+E[+-]?[0-9]+)"'
+    rb'"(quantity|price|cost|prompt_cost|completion_cost|total_cost|previous_cost|spent|amount)":"([0-9.]+E[+-]?[0-9]+)"'
 )
-_MONEY_STARTS = b'"lines":['
+# Behind these names stand only our own words and numbers; before them, strangers' ids.
+_MONEY_STARTS: dict[type[Struct], bytes] = {
+    Charge: b'"lines":[',
+    Rerated: b'"lines":[',
+    BudgetReached: b'"percent":',
+}
 
 
 def encode(row: Row) -> bytes:
     """Return one NDJSON line with its newline; decimals are plain, without exponents."""
     line = _encoder.encode(row)
-    if isinstance(row, Charge) and b"E" in line:
-        # Behind this name stand only our own words and numbers; before it, strangers' ids.
-        before, name, money = line.partition(_MONEY_STARTS)
+    starts = _MONEY_STARTS.get(type(row))
+    if starts is not None and b"E" in line:
+        before, name, money = line.partition(starts)
         line = before + name + _EXPONENT.sub(_plain, money)
     return line + b"\n"
 

@@ -2,8 +2,9 @@
 
 Winner: the smallest ``rank`` (complete, then reported, gateway, estimated, missing, then the earliest).
 Merge: who and where, as far as the winner lacks it, from the call's other rows, our own ``identity`` events
-before anything else. Conflict: two rows of one format that report different usage for one call; neither is
-dropped, both are marked, and a period with one cannot be closed.
+before anything else; the cost centre goes with whoever named the caller first. Conflict: two rows of one
+format whose counts (of the service, or of the gateway) differ for one call; neither is dropped, both are
+marked, and a period with one cannot be closed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,13 +13,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from chargeback.charge import Charge
+from chargeback.charge import Charge, contradicts, counts_of
 from chargeback.facts import FACT_FIELDS, Facts, merge
 from chargeback.journal.rows import BillingRow, Identity
-from chargeback.usage import Usage
 
 OWN_FORMAT = "v1"
-_COUNTS = tuple(name for name in Usage.__struct_fields__ if name not in ("source", "notes"))
+PAYERS = ("subscription_id", "app_id", "product")
 
 
 class Call(Struct, frozen=True):
@@ -64,18 +64,15 @@ def _of_one(found: _Rows) -> Iterator[Call]:
 
 
 def _rivals(winner: Charge, others: Iterable[Charge]) -> list[Charge]:
-    """Return the rows that report another usage from the same kind of source, each count once."""
-    if winner.usage_source != "reported":
+    """Return the rows that count another usage from the same kind of source, each count once."""
+    if winner.usage_source not in ("reported", "gateway"):
         return []
-    by_counts = {_counts(winner): winner}
+    by_counts: dict[tuple[Any, ...], Charge] = {}
     for other in others:
-        if other.usage_source == "reported" and other.source_format == winner.source_format:
-            by_counts.setdefault(_counts(other), other)
-    return list(by_counts.values())[1:]
-
-
-def _counts(charge: Charge) -> tuple[int | None, ...]:
-    return tuple(getattr(charge, name) for name in _COUNTS)
+        same = other.usage_source == winner.usage_source and other.truncated == winner.truncated
+        if same and other.source_format == winner.source_format and contradicts(other, winner):
+            by_counts.setdefault(counts_of(other), other)
+    return list(by_counts.values())
 
 
 def _merged(charge: Charge, identities: Iterable[Identity], rows: Iterable[Charge]) -> Charge:
@@ -87,7 +84,16 @@ def _merged(charge: Charge, identities: Iterable[Identity], rows: Iterable[Charg
     merged = merge(mine, *(row.facts for row in own_first), *(facts_of(row) for row in others))
     if merged == mine:
         return charge
-    return msgspec.structs.replace(charge, **msgspec.structs.asdict(merged))
+    known = {name: value for name in FACT_FIELDS if (value := getattr(merged, name)) is not None}
+    if not any(getattr(mine, name) for name in PAYERS):
+        told = (row for row in (*own_first, *others) if any(getattr(_facts(row), name) for name in PAYERS))
+        payer = next((row.cost_centre for row in told if row.cost_centre), None)
+        known["cost_centre"] = payer or charge.cost_centre
+    return msgspec.structs.replace(charge, **known)
+
+
+def _facts(row: Charge | Identity) -> Facts:
+    return row.facts if isinstance(row, Identity) else facts_of(row)
 
 
 def facts_of(charge: Charge) -> Facts:

@@ -6,14 +6,16 @@ False. Nothing here raises for content: an answer that is no JSON is a Reply wit
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from chargeback.errors import RejectError
-from chargeback.operations import OBJECTS
+from chargeback.operations import EVENT_TYPES, FREE_OBJECTS, OBJECTS
+from chargeback.replies import media
 from chargeback.replies.chat import ChoiceFold, add_choices
 from chargeback.replies.reply import Choice, Reply, ToolCall
+from chargeback.replies.responses import OutputFold, is_final
 from chargeback.salvage import Decoded, decode
 from chargeback.sse import ServerEvent, events, looks_like_stream
 from chargeback.strangers import as_id, as_object, as_objects
@@ -33,7 +35,9 @@ def read_reply(body: Any, operation: str | None = None, *, cut: bool = False) ->
         return None
     if isinstance(body, str):
         return _read_text(body, operation, cut=cut)
-    return _read_value(Decoded(body, cut=cut), operation)
+    if isinstance(body, list):  # the events of a session
+        return _read_stream(_as_events(cast("list[Any]", body)), operation, cut=cut)
+    return _read_value(body if isinstance(body, Decoded) else Decoded(body, cut=cut), operation)
 
 
 def _read_text(text: str, operation: str | None, *, cut: bool) -> Reply:
@@ -42,25 +46,47 @@ def _read_text(text: str, operation: str | None, *, cut: bool) -> Reply:
     try:
         decoded = decode(text)
     except RejectError:
+        if text[:1] == "{" and "\n" in text:  # one JSON event a line
+            lines = (ServerEvent("", line) for line in text.splitlines() if line.strip())
+            return _read_stream(lines, operation, cut=cut)
         # An HTML page of a proxy, an empty line: something was answered, nothing of it can be counted.
         return Reply(operation=operation or "unknown", streamed=False, complete=not cut)
+    value: Any = decoded.value
+    if isinstance(value, list):
+        return _read_stream(_as_events(cast("list[Any]", value)), operation, cut=decoded.cut or cut)
     return _read_value(msgspec.structs.replace(decoded, cut=decoded.cut or cut), operation)
+
+
+def _as_events(values: list[Any]) -> Iterable[ServerEvent]:
+    return (ServerEvent("", msgspec.json.encode(value).decode()) for value in values)
 
 
 def _read_value(decoded: Decoded, operation: str | None) -> Reply:
     body = as_object(decoded.value) or {}
+    if isinstance(body.get("type"), str) and as_object(body.get("response")):
+        # One event of the Responses or the realtime API on its own.
+        inner = decoded.open_path[1:] if decoded.open_path[:1] == ("response",) else ()
+        decoded = Decoded(body["response"], inner, decoded.cut)
+        body = as_object(decoded.value) or {}
+    word = _operation(body, operation)
     folds: dict[int, ChoiceFold] = {}
     add_choices(folds, body.get("choices"))
+    usage = as_object(body.get("usage")) if decoded.is_whole("usage") else None
+    counted = not usage and word in ("images", "audio") and not decoded.cut
     return Reply(
-        operation=_operation(body.get("object"), operation),
+        operation=word,
         response_id=as_id(body.get("id")) if decoded.is_whole("id") else None,
         model=as_id(body.get("model")) if decoded.is_whole("model") else None,
         service_tier=as_id(body.get("service_tier")) if decoded.is_whole("service_tier") else None,
         status=as_id(body.get("status")),
-        usage=as_object(body.get("usage")) if decoded.is_whole("usage") else None,
+        usage=usage,
         choices=_choices(folds),
         output=as_objects(body.get("output")),
-        streamed=False,
+        quantities=media.quantities(body, word) if counted else {},
+        background=_flag(body.get("background")),
+        final=word not in ("responses", "other") or is_final(body),
+        model_ran=_model_ran(body),
+        streamed=str(body.get("object")).endswith(".chunk"),
         complete=not decoded.cut,
         error=_error(body),
     )
@@ -89,7 +115,10 @@ class _StreamFold:
         self.error: str | None = None
         self.usage: Mapping[str, Any] | None = None
         self.output: tuple[Mapping[str, Any], ...] = ()
+        self.background: bool | None = None
         self.folds: dict[int, ChoiceFold] = {}
+        self.items = OutputFold()
+        self.sessions: dict[str, Mapping[str, Any]] = {}
 
     def add(self, data: str) -> bool:
         """Take in one chunk; False when it is broken, and nothing behind it can be trusted."""
@@ -118,15 +147,31 @@ class _StreamFold:
     def _add(self, chunk: Mapping[str, Any]) -> None:
         # The Responses API wraps the answer so far into `response` of its events.
         body = as_object(chunk.get("response")) or chunk
-        self.operation = _operation(body.get("object"), self.operation)
+        kind = chunk.get("type")
+        self.operation = _operation(body, self.operation, kind)
         self.response_id = self.response_id or as_id(body.get("id"))
         self.model = as_id(body.get("model")) or self.model
         self.service_tier = as_id(body.get("service_tier")) or self.service_tier
-        self.status = as_id(body.get("status")) or self.status
-        self.usage = as_object(body.get("usage")) or self.usage
-        self.output = as_objects(body.get("output")) or self.output
         self.error = _error(chunk) or _error(body) or self.error
+        usage = as_object(body.get("usage"))
+        self.usage = usage or self.usage
+        if isinstance(kind, str):
+            self._add_typed(kind, chunk, body, usage)
         add_choices(self.folds, chunk.get("choices"))
+
+    def _add_typed(
+        self, kind: str, chunk: Mapping[str, Any], body: Mapping[str, Any], usage: Mapping[str, Any] | None
+    ) -> None:
+        """Take in an event of the APIs that name their events: Responses, realtime, images, audio."""
+        if body is not chunk:
+            self.status = as_id(body.get("status")) or self.status
+            self.output = as_objects(body.get("output")) or self.output
+            self.background = _flag(body.get("background")) if "background" in body else self.background
+        if self.operation == "realtime":
+            if kind == "response.done" and usage:  # a session has many, each with an id of its own
+                self.sessions[as_id(body.get("id")) or str(len(self.sessions))] = usage
+        else:
+            self.items.add(kind, chunk)
 
     def reply(self, *, cut: bool) -> Reply:
         return Reply(
@@ -135,9 +180,10 @@ class _StreamFold:
             model=self.model,
             service_tier=self.service_tier,
             status=self.status,
-            usage=self.usage,
+            usage=media.added(self.sessions.values()) or self.usage,
             choices=_choices(self.folds),
-            output=self.output,
+            output=self.output or self.items.output(),
+            background=self.background,
             streamed=True,
             complete=self._complete(cut=cut),
             error=self.error,
@@ -157,8 +203,34 @@ def _is_cut(data: str) -> bool:
         return False
 
 
-def _operation(object_word: Any, known: str | None) -> str:
-    return OBJECTS.get(str(object_word).lower()) or known or "unknown"
+def _operation(body: Mapping[str, Any], known: str | None, kind: Any = None) -> str:
+    """Name the operation by the answer itself, as far as it tells."""
+    word = str(body.get("object")).lower()
+    if word == "list":
+        return "embeddings" if _model_ran(body) else "other"
+    if word in OBJECTS:
+        return OBJECTS[word]
+    if word in FREE_OBJECTS:
+        return "batch" if word == "batch" else "other"
+    if isinstance(kind, str):
+        typed = (found for start, found in EVENT_TYPES.items() if kind.startswith(start))
+        return known or next(typed, "unknown")
+    return media.operation_of(body) or known or "unknown"
+
+
+def _model_ran(body: Mapping[str, Any]) -> bool:
+    """False for answers that no model made, and for lists of such."""
+    word = str(body.get("object")).lower()
+    if word != "list":
+        return word not in FREE_OBJECTS
+    items = as_objects(body.get("data"))
+    if not items:
+        return "usage" in body or "model" in body
+    return str(items[0].get("object", "embedding")).lower() == "embedding"
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _choices(folds: Mapping[int, ChoiceFold]) -> tuple[Choice, ...]:

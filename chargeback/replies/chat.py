@@ -81,7 +81,9 @@ def add_choices(folds: dict[int, ChoiceFold], choices: Any) -> None:
         index = as_count(item.get("index"))
         index = place if index is None else index
         fold = folds.setdefault(index, ChoiceFold(index))
-        message = as_object(item.get("delta")) or as_object(item.get("message"))
+        # API Management's log keeps the bare messages.
+        bare = item if "role" in item and "content" in item else None
+        message = as_object(item.get("delta")) or as_object(item.get("message")) or bare
         if message:
             fold.add(message)
         elif isinstance(item.get("text"), str):

@@ -1,6 +1,7 @@
 """What the service answered, in one shape for every API operation, streamed or not."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
@@ -40,6 +41,14 @@ class Reply(Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...] = ()
     output: tuple[Mapping[str, Any], ...] = ()
     """Responses API only: the output items as they stand in the answer."""
+    quantities: Mapping[str, Decimal] = {}
+    """What was counted in the answer itself (pictures, seconds), by meter of the rate table."""
+    background: bool | None = None
+    """Responses API: whether the service works on after it has answered."""
+    final: bool = True
+    """False: the service still works on it; the usage comes with a later answer."""
+    model_ran: bool = True
+    """False: a catalogue entry, a file, a job, a receipt: nothing was generated."""
     streamed: bool | None = None
     complete: bool = True
     """False: a cut or aborted body; what is here is a lower bound."""

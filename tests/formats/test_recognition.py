@@ -26,6 +26,25 @@ def only(body: object) -> Capture | RejectError:
         ({"AppKey": "k", "PromptTokens": "1"}, "F4"),
         ({"appSubscriptionKey": "k", "completionTokens": "1"}, "F5"),
         ({"v": 1, "kind": "usage", "request_id": "r"}, "v1"),
+        ({"event-time": "", "completion_text": "Hello", "id": "c"}, "F3"),
+        ({"appSubscriptionKey": "k", "responseTokens": "1"}, "F6"),
+        ({"targetService": "chat.completion", "id": "c"}, "F7"),
+        ({"Type": "Message", "TotalTokens": "38"}, "F8"),
+        ({"message-id": "m", "operationname": "ChatCompletions_Create", "messages": "[]"}, "F9"),
+        ({"message-id": "m", "choices": "[]"}, "F9"),
+        ({"message-id": "m", "prompt_tokens": "1"}, "F9"),
+        ({"message-id": "m", "event-type": "Request"}, "F10"),
+        ({"message-id": "m", "event-type": "response", "choices": "[]"}, "F10"),
+        ({"RequestId": "r", "RequestBody": {}, "ResponseBody": ""}, "F11"),
+        ({"records": [{"RequestId": "r", "response": ""}]}, "F12"),
+        ({"type": "stream_completion", "content": "Hello"}, "F13"),
+        ({"Type": "openai-logger", "message_guid": "m"}, "F14"),
+        ({"records": [{"correlationId": "c", "properties": {}}]}, "F15"),
+        ({"Type": "S7P-ProxyRequest", "MID": "m"}, "F16"),
+        ({"Usage.Prompt_Tokens": "3"}, "F16"),
+        ({"clientAppId": "a", "requestBody": {}, "responseBody": {}}, "F17"),
+        ({"subscriptionId": "s", "deploymentId": "d", "responseBody": {}}, "F17"),
+        ({"id": "batch_req_1", "custom_id": "1", "response": {"body": {}}}, "batch"),
     ],
 )
 def test_a_format_is_told_by_its_names_without_case(body, name):
@@ -33,14 +52,34 @@ def test_a_format_is_told_by_its_names_without_case(body, name):
 
 
 def test_an_unknown_event_is_rejected_with_the_names_seen_and_the_nearest_format():
-    error = only({"appSubscriptionKey": "secret-canary", "promptTokens": "7", "text of a prompt": 1})
+    error = only(
+        {
+            "appSubscriptionKey": "secret-canary",
+            "promptTokens": "7",
+            "deploymentId": "d",
+            "text of a prompt": 1,
+        }
+    )
 
     assert isinstance(error, RejectError)
     assert error.reason == "unknown_format"
-    assert "appsubscriptionkey, prompttokens" in str(error)
+    assert "appsubscriptionkey, deploymentid, prompttokens" in str(error)
     assert "nearest is F5" in str(error)
     assert "canary" not in str(error)
     assert "text of a prompt" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ({"apiOperaton": "", "requst": "", "respons": ""}, "F1"),
+        ({"message_id": "m", "choices": "[]", "response-time": "3"}, "F9"),
+        ({"target-service": "x", "timestamp": "", "deploymentName": "d"}, "F7"),
+        ({"targetServices": "x", "promptTokens": 1, "responseTokens": 0}, "F7"),
+    ],
+)
+def test_a_misspelt_event_is_told_what_it_resembles(body, name):
+    assert f"nearest is {name}," in str(only(body))
 
 
 def test_an_array_is_several_events_and_a_bad_one_does_not_touch_its_neighbours():
@@ -58,10 +97,11 @@ def test_json_that_is_no_object_is_rejected(body):
     assert isinstance(error, RejectError)
 
 
-def test_every_format_has_its_own_name():
-    names = [row.name for row in formats.TABLE]
+def test_every_row_has_its_own_title_and_every_format_of_the_catalogue_has_a_row():
+    titles = [row.title for row in formats.TABLE]
 
-    assert len(set(names)) == len(names)
+    assert len(set(titles)) == len(titles)
+    assert {row.name for row in formats.TABLE} == {"v1", "batch", *(f"F{number}" for number in range(1, 18))}
 
 
 def test_the_key_ends_at_the_reader():

@@ -96,6 +96,37 @@ def test_what_is_no_conflict(other):
     assert not found.conflict
 
 
+def test_who_pays_comes_with_who_called():
+    nobody = row(1, subscription_id=None, app_id=None, product=None, cost_centre="UNALLOCATED")
+    who = Identity(
+        charge_id=REPORTED.charge_id,
+        row_id="r",
+        source_format="F15",
+        rank="3" + "0" * 31,
+        facts=Facts(subscription_id="sub-shop"),
+        cost_centre="CC-100",
+    )
+
+    assert next(calls([nobody, who])).charge.cost_centre == "CC-100"
+    assert next(calls([row(1), who])).charge.cost_centre == REPORTED.cost_centre
+
+
+def test_two_counts_of_the_gateway_are_a_conflict_too():
+    told = {"usage_source": "gateway", "source_format": "F15", "trust": 1}
+    found = list(calls([row(1, **told), row(2, **told, prompt_tokens=101)]))
+
+    assert [(call.charge.prompt_tokens, call.conflict) for call in found] == [(100, True), (101, True)]
+
+
+@pytest.mark.parametrize("name", ["cached_tokens", "reasoning_tokens", "total_tokens", "quantities"])
+def test_what_only_one_row_knows_contradicts_nothing(name):
+    [found] = calls(
+        [row(1, **{name: None}), row(2, **{name: {"characters": 3} if name == "quantities" else 7})]
+    )
+
+    assert not found.conflict
+
+
 def test_an_unknown_operation_is_filled_in():
     [found] = calls([row(1, operation="unknown"), row(2, trust=1, source_format="F15")])
 

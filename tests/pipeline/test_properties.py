@@ -5,10 +5,11 @@ from fractions import Fraction
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargeback.charge import Charge
+from chargeback.event import Stream
 from chargeback.exchange import JoinState, decode, encode
 from chargeback.journal.rows import Reject
 from chargeback.journal.winner import calls as winners
@@ -16,12 +17,13 @@ from chargeback.pipeline import Context, expire, process
 from chargeback.privacy import Privacy
 from chargeback.rates.load import parse
 from tests.support import oracle
-from tests.support.calls import Answer, Message
+from tests.support.calls import FORMATS, Answer, Message
 from tests.support.events import NOON, events_of
 from tests.support.render import PLAIN, as_captured, render
 from tests.support.sample_calls import CALLERS, ROUTES, a_call
 from tests.support.strategies import calls, cuts, formats, styles, traffic
 
+PRICED = [form for form in FORMATS if form != "F8"]  # a total alone has no price
 TABLE = parse(oracle.SAMPLE_RATES.read_text(), source="samples/rates.yaml")
 CONTEXT = Context(privacy=Privacy(), table=TABLE)
 
@@ -53,16 +55,41 @@ def bill_of(rows):
     return dict(totals)
 
 
-@given(traffic())
-def test_every_call_costs_what_the_oracle_says_once(made):
-    events = [
-        msgspec.structs.replace(event, sequence_number=delivery.sequence_number)
-        for delivery, event in zip(
-            made.deliveries, events_of(each.body for each in made.deliveries), strict=True
-        )
-    ]
+def delivered(deliveries, **told):
+    """Process deliveries under the numbers the hub gave them."""
+    events = events_of((each.body for each in deliveries), **told)
+    return rows_of_events(
+        [
+            msgspec.structs.replace(event, sequence_number=delivery.sequence_number)
+            for delivery, event in zip(deliveries, events, strict=True)
+        ]
+    )
 
-    assert bill_of(rows_of_events(events)) == oracle.bill(made.calls, oracle.sample_rates())
+
+@pytest.mark.parametrize("form", PRICED)
+def test_every_call_costs_what_the_oracle_says_once(form):
+    @settings(max_examples=max(8, settings().max_examples // 5))
+    @given(traffic(form))
+    def holds(made):
+        assert bill_of(delivered(made.deliveries)) == oracle.bill(made.calls, oracle.sample_rates())
+
+    holds()
+
+
+@given(st.sampled_from(("v1", "F1", "F9", "F10", "F11", "F15", "F16")), st.data())
+def test_what_tells_its_counts_may_come_on_any_partition(form, data):
+    """In any order, each partition a worker of its own: what belongs together needs no shared state."""
+    made = data.draw(traffic(form, most=3, usage_visible=True))
+    partitions = [[] for _ in range(3)]
+    for delivery in made.deliveries:  # the same event is always on the same partition
+        partitions[delivery.sequence_number % 3].append(delivery)
+
+    rows = []
+    for name, deliveries in enumerate(partitions):
+        stream = Stream("contoso.servicebus.windows.net", "usage", 1, str(name))
+        rows += delivered(deliveries, stream=stream)
+
+    assert bill_of(rows) == oracle.bill(made.calls, oracle.sample_rates())
 
 
 @given(traffic(shuffled=False), st.lists(st.integers(1, 4), min_size=1, max_size=3))

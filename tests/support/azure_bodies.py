@@ -24,7 +24,8 @@ class Style:
     newline: str = "\r\n"
     indent: bool = True
     extended: bool = True
-    """F4 with ``SubcriptionId``, F5 with ``deploymentId``: both formats exist without them, too."""
+    """F4 with ``SubcriptionId``, F5 with ``deploymentId``, F7 with cached tokens, F11 after Stream Analytics,
+    F15 as one event: all exist without, too."""
     slice_size: int = 120_000
     """Bytes of body in one v1 part."""
     # any body

@@ -6,11 +6,14 @@ what it must cost. Both read only this, so neither can lean on how the worker re
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 Operation = Literal["chat", "completions", "embeddings"]
-Format = Literal["v1", "v1-parts", "F1", "F2", "F4", "F5"]
-FORMATS: tuple[Format, ...] = ("v1", "v1-parts", "F1", "F2", "F4", "F5")
+Format = Literal[
+    "v1", "v1-parts", "F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9",
+    "F10", "F11", "F12", "F13", "F14", "F15", "F16", "F17",
+]  # fmt: skip
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 @dataclass(frozen=True, kw_only=True)

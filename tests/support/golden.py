@@ -15,7 +15,7 @@ RATES = ROOT / "samples" / "rates.yaml"
 
 def cases() -> list[Path]:
     """Return the inputs: our own captures and the samples of the demo."""
-    return sorted([*CAPTURES.glob("*.jsonl"), *(ROOT / "samples" / "events").glob("*.jsonl")])
+    return sorted([*CAPTURES.glob("*.jsonl"), *(ROOT / "samples").glob("*/*.jsonl")])
 
 
 def expectation(case: Path) -> Path:

@@ -3,20 +3,21 @@
 from collections.abc import Iterable, Iterator
 
 from chargeback.charge import Charge
-from chargeback.journal.rows import BillingRow, Reject
+from chargeback.journal.rows import BillingRow, Ignored, Reject
 from chargeback.journal.winner import Call, calls
 
 
 def readable(rows: Iterable[BillingRow]) -> str:
-    """Return one block a call, then the rejects, then the totals."""
+    """Return one block a call, then the rejects and what was ignored, then the totals."""
     rows = list(rows)
     found = list(calls(rows))
     blocks = ["\n".join(_block(call)) for call in found]
     rejects = [
         f"rejected {row.row_id.split('/', 2)[2]}: {row.reason}" for row in rows if isinstance(row, Reject)
     ]
+    ignored = [f"ignored: {row.reason}" for row in rows if isinstance(row, Ignored)]
     total = sum(call.charge.total_cost or 0 for call in found)
-    return "\n\n".join([*blocks, *rejects, f"total {total:f} in {len(found)} calls"]) + "\n"
+    return "\n\n".join([*blocks, *rejects, *ignored, f"total {total:f} in {len(found)} calls"]) + "\n"
 
 
 def _block(call: Call) -> Iterator[str]:

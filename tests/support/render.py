@@ -7,47 +7,72 @@ on the Windows gateway, bodies as JSON text inside a JSON string. Nothing of the
 import base64
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from tests.support.azure_bodies import (
-    OBJECTS,
-    PLAIN,
-    Style,
-    request_body,
-    response_body,
-    text_pieces,
-    usage_block,
-)
+from tests.support.azure_bodies import PLAIN, Style, request_body, response_body, text_pieces, usage_block
 from tests.support.calls import Call, Format
+from tests.support.published import OPERATION_IDS, RENDERERS, t1, t2
 
-API_OPERATIONS = {"chat": "ChatCompletion", "completions": "TextCompletion", "embeddings": ""}
-OPERATION_IDS = {
-    "chat": "ChatCompletions_Create",
-    "completions": "Completions_Create",
-    "embeddings": "embeddings_create",
-}
+__all__ = [
+    "ENQUEUED",
+    "PLAIN",
+    "as_captured",
+    "can_render",
+    "cut",
+    "cut_stream",
+    "render",
+    "t1",
+    "t2",
+    "v1_identity",
+    "v1_parts",
+    "v1_usage",
+]
+
+ENQUEUED = datetime(2026, 11, 18, 12, tzinfo=UTC)
+"""When the hub took the events of formats without a time, in tests that price them (``events.NOON``)."""
+
+# Policies that read the answer as one object and take completion_tokens from it: a stream or an embedding
+# makes their expression fail, and nothing is logged.
+_COUNTS_OF_ONE_OBJECT = ("F3", "F4", "F5", "F6")
+_WITH_ERRORS = ("v1", "v1-parts", "F11")
 
 
-def can_render(call: Call, form: Format) -> bool:
+def can_render(call: Call, form: Format) -> bool:  # noqa: C901, PLR0911, PLR0912  one rule a policy
     """True if the format's policy writes events about this call from which it can be billed, or seen to be free."""
     aborted = any(answer.finish_reason is None for answer in call.answers)
     if call.stream and aborted and call.shown_usage and form != "v1":
         return False  # the usage chunk comes after the end that this stream never had
     if form == "v1":
         return call.status != 200 or call.shown_usage is not None
-    if form == "v1-parts":
+    if call.status != 200:
+        return form in _WITH_ERRORS
+    if form in ("v1-parts", "F1", "F2", "F11"):
         return True
-    if form in ("F1", "F2"):
-        return call.status == 200
-    # Both policies read the answer as one object and take completion_tokens from it: a stream or an
-    # embedding makes their expression fail, and nothing is logged.
-    return (
-        call.status == 200
-        and call.shown_usage is not None
-        and not call.stream
-        and call.operation != "embeddings"
-    )
+    shown, plain = call.shown_usage, all(not (a.tool_calls or a.function_call) for a in call.answers)
+    if form in _COUNTS_OF_ONE_OBJECT:
+        return shown is not None and not call.stream and call.operation != "embeddings"
+    if form == "F7":  # 1/0/1 is what its policy writes for "no usage"
+        phantom = shown is not None and (shown.prompt, shown.completion) == (1, 0)
+        return shown is not None and not call.stream and not (phantom and call.operation != "embeddings")
+    if form in ("F8", "F12"):
+        return shown is not None
+    if form == "F9":
+        return not call.stream and call.operation != "embeddings" and (shown is not None or plain)
+    if form == "F10":
+        return not call.stream and (shown is not None or (plain and call.operation != "embeddings"))
+    if form == "F13":
+        one_text = call.n == 1 and call.answers[0].text and plain and not call.answers[0].refusal
+        return call.operation == "chat" and bool(one_text) and (call.stream or shown is not None)
+    if form == "F14":
+        return call.operation == "chat" and shown is not None and shown.completion > 0 and call.n == 1
+    if form == "F15":
+        return (shown is not None and shown.prompt + shown.completion > 0) or (
+            call.operation == "chat" and plain and not any(answer.refusal for answer in call.answers)
+        )
+    if form == "F16":  # three zeros are what the proxy writes for "no usage"
+        return shown is not None and shown.prompt + shown.completion > 0
+    return not call.stream or shown is not None  # F17 keeps the last chunk of a stream
 
 
 def render(call: Call, form: Format, style: Style = PLAIN) -> list[bytes]:
@@ -58,7 +83,8 @@ def render(call: Call, form: Format, style: Style = PLAIN) -> list[bytes]:
         return [v1_usage(call, style) if call.shown_usage else v1_identity(call, style)]
     if form == "v1-parts":
         return v1_parts(call, style)
-    return [_event({"F1": _f1, "F2": _f2, "F4": _f4, "F5": _f5}[form](call, style), style)]
+    events = RENDERERS[form](call, style)
+    return [_event(event, style) for event in (events if isinstance(events, list) else [events])]
 
 
 def as_captured(call: Call, form: Format, style: Style = PLAIN) -> Call:
@@ -70,6 +96,8 @@ def as_captured(call: Call, form: Format, style: Style = PLAIN) -> Call:
     if form in ("v1", "v1-parts"):
         return replace(call, subscription_key=None)
     counts = call.usage
+    if form not in ("F1", "F2", "F4", "F5"):
+        return _TOLD[form](call, style)
     nobody = replace(
         call,
         subscription_id=None,
@@ -98,6 +126,63 @@ def as_captured(call: Call, form: Format, style: Style = PLAIN) -> Call:
     return replace(flat, deployment=call.deployment if style.extended else None)
 
 
+def _told(call: Call, *members: str, seconds: bool = True, split: bool = True, **more: Any) -> Call:
+    """Return the call with the named members only; ``split``: with cached and reasoning counts."""
+    nobody = dict.fromkeys(_WHO_AND_WHERE) | {name: getattr(call, name) for name in members}
+    counts = call.usage
+    if counts and not split:
+        counts = replace(counts, cached=None, reasoning=None)
+    at = call.at.replace(microsecond=0) if seconds else call.at
+    return replace(call, **{**nobody, "at": at, "usage": counts, **more})
+
+
+_WHO_AND_WHERE = (
+    "subscription_id", "subscription_name", "subscription_key", "product", "app_id", "tenant_id",
+    "account", "deployment", "deployment_type", "region", "api_version", "backend",
+)  # fmt: skip
+_SITE = ("account", "deployment", "api_version")
+_TOLD: dict[Format, Any] = {
+    "F3": lambda call, _: _told(call, split=False),
+    "F6": lambda call, _: _told(
+        call, "subscription_key", "app_id", split=False, model=None, response_id=None
+    ),
+    "F7": lambda call, style: _told(
+        call,
+        "subscription_id",
+        "product",
+        "app_id",
+        "deployment",
+        usage=replace(call.usage, cached=call.usage.cached if style.extended else None, reasoning=None),
+    ),
+    "F8": lambda call, _: _told(call, "subscription_id", split=False, model=None, deployment=None),
+    "F9": lambda call, _: _told(call, "app_id", "account", "backend", split=False),
+    "F10": lambda call, _: _told(call, "product", "account", "backend", split=False),
+    "F11": lambda call, style: _told(call, *_SITE, "region", seconds=not style.extended),
+    "F12": lambda call, _: _told(call),
+    "F13": lambda call, _: _told(
+        call,
+        "region",
+        seconds=False,
+        # The producer writes what it got, and not how it ended.
+        answers=tuple(replace(answer, finish_reason="stop") for answer in call.answers),
+    ),
+    "F14": lambda call, _: _told(call, "deployment", split=False, at=ENQUEUED, model=None),
+    "F15": lambda call, _: _told(
+        call,
+        "subscription_id",
+        "product",
+        *_SITE,
+        "backend",
+        seconds=False,
+        split=False,
+        # The log keeps messages, not how they ended.
+        answers=tuple(replace(answer, finish_reason=None) for answer in call.answers),
+    ),
+    "F16": lambda call, _: _told(call, *_SITE, "backend", seconds=False),
+    "F17": lambda call, _: _told(call, "tenant_id", "app_id", "deployment", at=ENQUEUED),
+}
+
+
 def cut(body: bytes, at: int) -> bytes:
     """Return what API Management sends of an event that is too long: its first bytes, as they are."""
     return body[:at]
@@ -114,18 +199,6 @@ def cut_stream(call: Call, form: Format, deltas: int, style: Style = PLAIN) -> t
     return cut(whole, end + len(b'data: {\\"choices\\":[{')), replace(
         ended, usage=call.usage, usage_visible=False
     )
-
-
-def t1(at: datetime) -> str:
-    """Write ``DateTime.UtcNow`` as Newtonsoft does: seven digits of a second, no zeros at their end."""
-    digits = f"{at.microsecond:06d}{at.microsecond % 10}".rstrip("0")
-    return f"{at:%Y-%m-%dT%H:%M:%S}{'.' + digits if digits else ''}Z"
-
-
-def t2(at: datetime) -> str:
-    """Write ``DateTime.UtcNow.ToString()`` as a gateway with US culture does."""
-    hour, half = at.hour % 12 or 12, "PM" if at.hour >= 12 else "AM"
-    return f"{at.month}/{at.day}/{at.year} {hour}:{at:%M:%S} {half}"
 
 
 # ---- our own format
@@ -185,59 +258,6 @@ def _pieces(name: str, body: bytes, size: int) -> list[dict[str, Any]]:
         }
         for number, piece in enumerate(slices)
     ]
-
-
-# ---- published formats
-
-
-def _f1(call: Call, style: Style) -> dict[str, Any]:
-    return {
-        "eventTime": t1(call.at),
-        "apiOperation": API_OPERATIONS[call.operation],
-        "appSubscriptionKey": call.subscription_key or "",
-        "request": request_body(call, style),
-        "response": response_body(call, style),
-    }
-
-
-def _f2(call: Call, style: Style) -> dict[str, Any]:
-    return {
-        "EventTime": t1(call.at),
-        "AppSubscriptionKey": call.subscription_key or "",
-        "Request": request_body(call, style),
-        "Response": response_body(call, style),
-    }
-
-
-def _f4(call: Call, style: Style) -> dict[str, Any]:
-    prompt, completion, total = _counts(call)
-    return {
-        "Timestamp": t2(call.at),
-        "ApiOperation": OBJECTS[call.operation],
-        "AppKey": call.subscription_key or "",
-        **({"SubcriptionId": call.subscription_id} if style.extended else {}),
-        "PromptTokens": prompt,
-        "CompletionTokens": completion,
-        "TotalTokens": total,
-    }
-
-
-def _f5(call: Call, style: Style) -> dict[str, Any]:
-    prompt, completion, total = _counts(call)
-    return {
-        "timestamp": t2(call.at),
-        "appSubscriptionKey": call.subscription_key or "",
-        "promptTokens": prompt,
-        "completionTokens": completion,
-        "totalTokens": total,
-        **({"deploymentId": call.deployment} if style.extended else {}),
-    }
-
-
-def _counts(call: Call) -> tuple[str, str, str]:
-    counts = call.shown_usage
-    assert counts, "can_render saw to it"
-    return str(counts.prompt), str(counts.completion), str(counts.prompt + counts.completion)
 
 
 def _event(value: dict[str, Any], style: Style) -> bytes:

@@ -142,6 +142,7 @@ def captured() -> dict[Format, list[Captured]]:
         "F2": _in_order(week.mixed_bodies()),
         "F4": _in_order(week.counts_by_subscription()),
         "F5": _in_order(week.counts_by_deployment()),
+        **{form: _in_order(each) for form, each in week.other_gateways().items()},
     }
 
 
@@ -291,6 +292,62 @@ class _Week:
     def counts_by_deployment(self) -> Iterator[Captured]:
         for route in ("chat", "chat", "mini", "mini", "chat-swc"):
             yield Captured(self.call("claims", route, usage=self.counts((4_000, 70_000), (200, 2_000))))
+
+    def other_gateways(self) -> dict[Format, Iterator[Captured]]:
+        """A few calls each by the other published gateways, which the company once tried."""
+        return {
+            "F3": self._some(("shop", "mini"), ("claims", "chat")),
+            "F6": self._some(("lab", "chat"), ("lab", "chat")),
+            "F7": self._hub_records(),
+            "F8": self._some(("shop", "chat")),
+            "F9": self._split(),
+            "F10": self._pairs(),
+            "F11": self._bodies_and_urls(),
+            "F12": self._some(("shop", "mini"), ("claims", "chat"), stream=True),
+            "F13": self._proxied(),
+            "F14": self._some(("legal", "chat-swc"), ("claims", "chat")),
+            "F15": self._gateway_log(),
+            "F16": self._some(("shop", "mini"), ("lab", "thinker"), stream=True),
+            "F17": self._posted(),
+        }
+
+    def _some(self, *pairs: tuple[str, str], **told: object) -> Iterator[Captured]:
+        for caller, route in pairs:
+            usage = self.counts((4_000, 40_000), (200, 2_000))
+            yield Captured(self.chat(caller, route, **{**told, "usage": usage}))
+
+    def _hub_records(self) -> Iterator[Captured]:
+        yield from self._some(("shop", "mini"), ("legal", "chat-swc"))
+        yield Captured(self._embedding("shop", ("a bench of beech",)))
+        yield Captured(
+            self.chat("claims", "chat", usage=self.counts((4_000, 9_000), (90, 200))), repeat="event"
+        )
+
+    def _split(self) -> Iterator[Captured]:
+        yield from self._some(("claims", "mini"), ("legal", "chat"))
+        yield Captured(self.chat("claims", "mini", usage_visible=False))
+
+    def _pairs(self) -> Iterator[Captured]:
+        yield from self._some(("shop", "mini"))
+        yield Captured(self._embedding("claims", ("where is my parcel",)))
+        yield Captured(self.chat("claims", "mini", usage_visible=False))
+
+    def _bodies_and_urls(self) -> Iterator[Captured]:
+        yield Captured(self.chat("shop", "mini", stream=True, usage_visible=False))
+        yield Captured(self.chat("legal", "chat-swc"))
+        yield Captured(self.chat("shop", "mini", status=429, error="429"))
+
+    def _proxied(self) -> Iterator[Captured]:
+        yield Captured(self.chat("shop", "mini", stream=True, usage_visible=False))
+        yield Captured(self.chat("shop", "mini"))
+
+    def _gateway_log(self) -> Iterator[Captured]:
+        yield from self._some(("shop", "mini"), ("legal", "chat-swc"), stream=True)
+        yield Captured(self.chat("claims", "mini", stream=True, usage_visible=False))
+
+    def _posted(self) -> Iterator[Captured]:
+        yield Captured(self.chat("claims", "chat", stream=True))
+        yield Captured(self.chat("legal", "chat-swc"))
 
     def _completion(self, prompt: str, text: str, **told: object) -> Call:
         call = self.call(

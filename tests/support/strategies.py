@@ -113,18 +113,22 @@ def calls(draw: st.DrawFn, form: Format | None = None, **told: Any) -> Call:
 
     ``told`` fixes members of the call: ``calls(stream=True, usage_visible=False)``.
     """
-    if form in ("F4", "F5") and "operation" not in told:
+    if form in _TEXT_ONLY and "operation" not in told:
         told["operation"] = draw(st.sampled_from(("chat", "chat", "completions")))
     return draw(
         _any_call({**_SHOWN.get(form, {}), **told}).filter(lambda call: form is None or _fits(call, form))
     )
 
 
+_TEXT_ONLY = ("F3", "F4", "F5", "F6", "F9")
 # What a format's policy needs to say anything: draw it rather than hope for it.
 _SHOWN: dict[Format | None, dict[str, Any]] = {
     "v1": {"usage_visible": True},
-    "F4": {"usage_visible": True, "stream": False},
-    "F5": {"usage_visible": True, "stream": False},
+    **{form: {"stream": False} for form in ("F9", "F10")},
+    **{form: {"usage_visible": True, "stream": False} for form in ("F3", "F4", "F5", "F6", "F7")},
+    **{form: {"usage_visible": True} for form in ("F12", "F16")},
+    "F13": {"operation": "chat"},
+    "F14": {"operation": "chat", "usage_visible": True},
 }
 
 
@@ -178,7 +182,8 @@ _BODIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 
 
 def formats() -> st.SearchStrategy[Format]:
-    return st.sampled_from(FORMATS)
+    """Any format by which a call can have a price: F8 tells nothing but a total."""
+    return st.sampled_from([form for form in FORMATS if form != "F8"])
 
 
 def styles() -> st.SearchStrategy[Style]:
@@ -249,10 +254,14 @@ class Traffic:
 
 
 @st.composite
-def traffic(draw: st.DrawFn, form: Format | None = None, *, most: int = 4, shuffled: bool = True) -> Traffic:
+def traffic(
+    draw: st.DrawFn, form: Format | None = None, *, most: int = 4, shuffled: bool = True, **told: Any
+) -> Traffic:
     """Draw calls of one format and the events about them, in any order, some delivered more than once."""
     form = form or draw(formats())
-    made = draw(st.lists(calls(form), min_size=1, max_size=most, unique_by=lambda call: call.request_id))
+    made = draw(
+        st.lists(calls(form, **told), min_size=1, max_size=most, unique_by=lambda call: call.request_id)
+    )
     style = draw(styles())
     bodies = [body for call in made for body in render(call, form, style)]
     once = [Delivery(number, body) for number, body in enumerate(bodies)]
