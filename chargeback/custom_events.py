@@ -13,12 +13,17 @@ import msgspec
 
 from chargeback.charge import Charge
 from chargeback.facts import FACT_FIELDS
-from chargeback.journal.rows import BillingRow, Identity
+from chargeback.journal.rows import BillingRow, BudgetReached, Identity, Rerated
 from chargeback.privacy import KEY_ID_DIGITS
 from chargeback.telemetry import CustomEvent
 
 CHARGE_EVENT = "Azure OpenAI Tokens"
 IDENTITY_EVENT = "Azure OpenAI Call Identity"
+ADJUSTMENT_EVENT = "Chargeback Adjustment"
+"""A rating run changed a call: the same properties, the same ``TokenInfoId``, and what held before."""
+BUDGET_EVENT = "Chargeback Budget"
+ALIAS_EVENT = "Function called with Chargeback Data"
+"""What the second published sample calls a charge; only sent on request (``outbox.WithAlias``)."""
 
 # Where the published queries knew the value under another name; every other field is its PascalCase.
 _RENAMED = {
@@ -42,11 +47,70 @@ CHARGE_PROPERTIES = {field: property_name(field) for field in Charge.__struct_fi
 FACT_PROPERTIES = {field: property_name(field) for field in FACT_FIELDS}
 
 
+ALIAS_PROPERTIES = {
+    "AppKey": "appSubscriptionKey",
+    "DeploymentId": "deploymentId",
+    "PromptTokens": "promptTokens",
+    "CompletionTokens": "completionTokens",
+    "TotalTokens": "totalTokens",
+    "Timestamp": "timestamp",
+    # Not the sample's: without them nobody could tell copies apart or apply the winner rule.
+    "TokenInfoId": "TokenInfoId",
+    "RowId": "RowId",
+    "Rank": "Rank",
+}
+"""Property of a charge's event -> what it is called in the alias."""
+
+
 def custom_event(row: BillingRow) -> CustomEvent | None:
     """Return what is sent for a row; None for rows that telemetry does not show and known duplicates."""
     if isinstance(row, Charge):
         return None if row.duplicate_of else _charge_event(row)
+    if isinstance(row, Rerated):
+        return _adjustment_event(row) if row.changed else None
+    if isinstance(row, BudgetReached):
+        return _budget_event(row)
     return _identity_event(row) if isinstance(row, Identity) else None
+
+
+def _adjustment_event(row: Rerated) -> CustomEvent:
+    """Return the call as the run rates it; readers take the newest run for a ``TokenInfoId``."""
+    charge = row.charge
+    before = {
+        "run": row.run,
+        "previous_cost": row.previous_cost,
+        "previous_rating": row.previous_rating,
+        "previous_cost_centre": row.previous_cost_centre,
+        "previous_version": row.previous_version,
+    }
+    fields = {field: getattr(charge, field) for field in CHARGE_PROPERTIES} | before
+    names = CHARGE_PROPERTIES | {field: property_name(field) for field in before}
+    # A copy would be dropped if it had the id of the charge's own event.
+    return _event(ADJUSTMENT_EVENT, f"{charge.charge_id}-{row.run}", fields, names, charge.enqueued_at)
+
+
+def _budget_event(row: BudgetReached) -> CustomEvent:
+    fields = {name: getattr(row, name) for name in BudgetReached.__struct_fields__}
+    names = {name: property_name(name) for name in fields}
+    return CustomEvent(
+        name=BUDGET_EVENT,
+        event_id=row.row_id,
+        occurred_at=row.made_at,
+        properties={names[field]: text(field, value) for field, value in fields.items()},
+        measurements={
+            names[field]: float(value) for field, value in fields.items() if isinstance(value, int | Decimal)
+        },
+    )
+
+
+def alias_event(event: CustomEvent) -> CustomEvent | None:
+    """Return the copy of a charge's event that readers of the second sample look for; None for other events."""
+    if event.name != CHARGE_EVENT:
+        return None
+    properties = {theirs: event.properties[ours] for ours, theirs in ALIAS_PROPERTIES.items()}
+    return CustomEvent(
+        name=ALIAS_EVENT, event_id=event.event_id, occurred_at=event.occurred_at, properties=properties
+    )
 
 
 def _charge_event(charge: Charge) -> CustomEvent:
@@ -61,6 +125,7 @@ def _identity_event(row: Identity) -> CustomEvent:
         "row_id": row.row_id,
         "source_format": row.source_format,
         "rank": row.rank,
+        "cost_centre": row.cost_centre,
     }
     names = FACT_PROPERTIES | {field: property_name(field) for field in named}
     return _event(IDENTITY_EVENT, row.charge_id, {**named, **fields}, names, None)
