@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint type format lock captures accuracy functions-worker azurite clean
+.PHONY: help demo test lint type policies infra kql format lock captures accuracy functions-worker azurite chaos clean
 
 # The first Python that is new enough, not too new, and able to make an environment. Yours: make PYTHON=...
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -23,19 +23,22 @@ AZURITE_DIR := build/azurite
 AZURITE := $(AZURITE_DIR)/node_modules/.bin/azurite-blob
 AZURITE_READY := $(AZURITE_DIR)/.ready-$(AZURITE_VERSION)
 
+INFRA_TOOLS := build/infra-tools
+INFRA_READY := $(INFRA_TOOLS)/.ready-1
+
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
 
-demo: $(READY) ## replay samples/ into a bill in the terminal and in out/
+demo: $(READY) ## replay samples/ into a bill in the terminal and in out/report.html
 	@rm -rf out/ledger
 	@mkdir -p out
 	@$(BIN)/chargeback replay samples/events --rates samples/rates.yaml --ledger out/ledger \
 		--rejects out/rejects.jsonl --format json > out/charges.jsonl || test $$? -eq 1 # one event is bad on purpose
-	@$(BIN)/chargeback report --ledger out/ledger --by subscription,app,deployment
+	@$(BIN)/chargeback report --ledger out/ledger --by subscription,app,deployment --html out/report.html
 	@echo
-	@echo "Written: out/charges.jsonl (a charge a line), out/rejects.jsonl, out/ledger (the journal)"
+	@echo "Written: out/report.html (open it), out/charges.jsonl (a charge a line), out/rejects.jsonl, out/ledger (the journal)"
 
 ##@ Check
 
@@ -54,6 +57,20 @@ lint: $(READY) ## style, formatting, and which module may import which
 
 type: $(READY) ## types, strictly
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+policies: $(READY) ## compile the gateway policies, run calls through them, say what was checked (needs mono)
+	@CI=1 $(PY) scripts/policies.py $(ARGS)
+
+infra: $(READY) $(INFRA_READY) ## check Bicep, settings, roles and workbook, say what was checked
+	@CHARGEBACK_INFRA_TOOLS=$(INFRA_TOOLS) $(PY) scripts/infra.py $(ARGS)
+
+chaos: $(READY) azurite ## ten minutes under fire, with figures: make chaos SEED=7; must fail: make chaos BREAK=dedupe
+	@test -x $(AZURITE) && export CHARGEBACK_AZURITE=$(abspath $(AZURITE)); \
+	SEED=$(SEED) BREAK=$(BREAK) $(PY) scripts/chaos.py
+
+kql: $(READY) ## check every query of infra/queries with Kusto's language service and run it (minutes; needs npm)
+	@$(PY) scripts/kql.py
+	@CHARGEBACK_KQL=1 $(BIN)/pytest tests/kql $(ARGS)
 
 ##@ Change
 
@@ -96,6 +113,14 @@ $(AZURITE_READY):
 	@rm -rf $(AZURITE_DIR) && mkdir -p $(AZURITE_DIR)
 	@if npm install --prefix $(AZURITE_DIR) --no-audit --no-fund --loglevel=error azurite@$(AZURITE_VERSION) >/dev/null; \
 	then touch $@; else echo "npm could not install Azurite"; rm -rf $(AZURITE_DIR); test -z "$$CI"; fi
+
+# Tools of one target, far larger than the project: never among its dependencies.
+$(INFRA_READY): scripts/infra_requirements.txt
+	@echo "Installing checkov and a Bicep parser (once, about 300 MB)"
+	@rm -rf $(INFRA_TOOLS)
+	@$(PYTHON) -m venv $(INFRA_TOOLS)
+	@$(INFRA_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/infra_requirements.txt
+	@touch $@
 
 clean: ## remove everything these targets made
 	@rm -rf $(VENV) build dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

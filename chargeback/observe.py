@@ -16,8 +16,19 @@ LogName = Literal[
     "batch.overtaken",
     "batch.retried",
     "batch.skipped",
+    "consume.interrupted",
+    "consume.redelivered",
+    "consume.started",
+    "consume.status",
+    "consume.stopped",
+    "consume.stuck",
+    "consume.unbalanced",
+    "consume.waiting",
+    "dead_letters.swept",
     "event.rejected",
     "expiry.charged",
+    "expiry.postponed",
+    "gap.repaired",
     "outbox.alarm",
     "outbox.backlog",
     "outbox.refused",
@@ -54,6 +65,44 @@ LOG_EVENTS: dict[LogName, LogEvent] = {
         "Look at the exception of the attempt; the partition waits until it is mended.",
     ),
     "batch.skipped": LogEvent(logging.INFO, "A redelivered batch was in the journal already.", "None."),
+    "consume.interrupted": LogEvent(
+        logging.INFO,
+        "The hub cut a partition's connection, or another process took the partition over.",
+        "None; it is read on from its checkpoint.",
+    ),
+    "consume.redelivered": LogEvent(
+        logging.WARNING,
+        "A batch could not be committed; its partition was released and reads from the checkpoint again.",
+        "None if it passes. The field `error` says what was out of reach.",
+    ),
+    "consume.started": LogEvent(logging.INFO, "A partition is read by this process from now on.", "None."),
+    "consume.status": LogEvent(
+        logging.INFO,
+        "How fast this consumer is, how many events wait in the hub (lag) and how many journals wait for "
+        "telemetry (backlog).",
+        "A lag that grows for hours needs more processes, up to one a partition.",
+    ),
+    "consume.stopped": LogEvent(
+        logging.INFO, "A partition is no longer read by this process.", "None; another process takes it."
+    ),
+    "consume.stuck": LogEvent(
+        logging.ERROR,
+        "The same batch failed five times or more; its partition does not advance.",
+        "Mend what the field `error` names before the hub's retention ends.",
+    ),
+    "consume.unbalanced": LogEvent(
+        logging.WARNING,
+        "Partitions could not be shared out among the processes: the checkpoint storage is out of reach.",
+        "None if it passes; partitions that are owned go on.",
+    ),
+    "consume.waiting": LogEvent(
+        logging.ERROR,
+        "This process cannot start: the hub or the checkpoint storage does not answer. It tries on.",
+        "None if it passes; else run `chargeback doctor` with the same settings.",
+    ),
+    "dead_letters.swept": LogEvent(
+        logging.INFO, "Dead letters past CHARGEBACK_DEAD_LETTER_DAYS were deleted.", "None."
+    ),
     "event.rejected": LogEvent(
         logging.WARNING,
         "An event could not be billed; its bytes are a dead letter.",
@@ -63,6 +112,14 @@ LOG_EVENTS: dict[LogName, LogEvent] = {
         logging.WARNING,
         "Parts of calls did not come in time; what had come was billed as truncated.",
         "Check the gateway's delivery to the hub if it is frequent.",
+    ),
+    "expiry.postponed": LogEvent(
+        logging.WARNING,
+        "Expired parts could not be billed in this round of the timer.",
+        "None if it passes; the next round does it. The field `error` says what was out of reach.",
+    ),
+    "gap.repaired": LogEvent(
+        logging.INFO, "Events of a gap were read again and billed; `missing` are still not found.", "None."
     ),
     "outbox.alarm": LogEvent(
         logging.ERROR,

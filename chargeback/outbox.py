@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from chargeback import observe
-from chargeback.custom_events import custom_event
+from chargeback.custom_events import alias_event, custom_event
 from chargeback.journal.rows import BillingRow, encode
 from chargeback.ports import Journal, Ledger, MovedError, Position
-from chargeback.telemetry import CustomEvent, Delivery
+from chargeback.telemetry import CustomEvent, Delivery, Refusal
 
 CHUNK = 500
 
@@ -25,6 +25,33 @@ class Sender(Protocol):
     """Confirms events one by one; see ``sinks.application_insights``."""
 
     def send(self, events: list[CustomEvent]) -> Delivery: ...
+
+
+class WithAlias:
+    """Sends every charge a second time, as the second published sample's event.
+
+    To the caller both are one: confirmed when both are, unconfirmed when one is, else refused.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def send(self, events: list[CustomEvent]) -> Delivery:
+        aliases = {place: alias for place, event in enumerate(events) if (alias := alias_event(event))}
+        delivery = self._sender.send([*events, *aliases.values()])
+        place_of = [*range(len(events)), *aliases]
+        unconfirmed = {place_of[index] for index in delivery.unconfirmed}
+        refused: dict[int, Refusal] = {}
+        for refusal in delivery.refused:
+            place = place_of[refusal.index]
+            if place not in unconfirmed:
+                refused.setdefault(place, msgspec.structs.replace(refusal, index=place))
+        return msgspec.structs.replace(
+            delivery,
+            sent=len(events),
+            refused=tuple(refused[place] for place in sorted(refused)),
+            unconfirmed=tuple(sorted(unconfirmed)),
+        )
 
 
 class Drained(Struct, frozen=True, kw_only=True):
@@ -37,6 +64,8 @@ class Drained(Struct, frozen=True, kw_only=True):
     oldest_at: datetime | None = None
     """When the hub got the event of the first row that remains; None when unknown or empty."""
     alarm: str | None = None
+    is_slow: bool = False
+    """All was confirmed as far as time allowed: nothing is wrong, there is only more."""
 
 
 class _Chunk(Struct, frozen=True):
@@ -52,7 +81,8 @@ def drain(journal: Journal, ledger: Ledger, sender: Sender, *, may_go_on: Callab
     done = Drained()
     for chunk in _chunks(journal, cursor):
         if not may_go_on():
-            return msgspec.structs.replace(done, is_empty=False, oldest_at=_enqueued_at(chunk.rows[0][1]))
+            first = _enqueued_at(chunk.rows[0][1])
+            return msgspec.structs.replace(done, is_empty=False, oldest_at=first, is_slow=True)
         step, through = _send(chunk, journal.name, ledger, sender)
         try:
             if through is not None and through != chunk.before:

@@ -153,6 +153,10 @@ class DeadLetters(Protocol):
 
     def delete(self, path: str) -> None: ...
 
+    def sweep(self, before: datetime) -> int:
+        """Delete what was last kept before then, and return how many."""
+        ...
+
 
 class Cursors(Protocol):
     """How far the outbox of a journal has come."""
@@ -194,11 +198,19 @@ class Ledger(Protocol):
         """Name every journal that was ever written to, ascending."""
         ...
 
+    def ends(self) -> Mapping[str, str]:
+        """Name every journal with a mark that changes whenever it grows: one look at all of them."""
+        ...
+
     def put_once(self, path: str, body: bytes) -> bool:
         """Keep ``body`` for ever; False: something is there already, and stays."""
         ...
 
     def fetch(self, path: str) -> bytes | None: ...
+
+    def stored(self, folder: str) -> list[str]:
+        """Name what ``put_once`` keeps below ``folder``, ascending."""
+        ...
 
 
 # ---------------------------------------------------------------- what an adapter implements
@@ -275,6 +287,10 @@ class Objects(Protocol):
 
     def names(self, folder: str) -> list[str]:
         """Return the paths below ``folder``, ascending."""
+        ...
+
+    def written(self, folder: str) -> dict[str, datetime]:
+        """Return the paths below ``folder`` and when each was last written, by the storage's clock."""
         ...
 
     def delete(self, path: str) -> None:

@@ -3,14 +3,48 @@
 All faults are reported at once, by name and expectation; a secret is never part of a message or a repr.
 """
 
+import os
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from msgspec import Struct
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chargeback.errors import UsageError
 from chargeback.privacy import Personal, Privacy, parse_secret
+
+
+class StorageAccess(Struct, frozen=True, kw_only=True):
+    """How to reach one storage account: a connection string, or a URL and an identity."""
+
+    setting: str
+    """The prefix it was read from, for messages."""
+    connection: SecretStr | None = None
+    url: str | None = None
+    credential: str | None = None
+    client_id: str | None = None
+
+    @property
+    def is_known(self) -> bool:
+        return self.connection is not None or self.url is not None
+
+    @classmethod
+    def named(cls, prefix: str, environment: Mapping[str, str]) -> "StorageAccess":
+        """Read the forms Functions knows: ``P``, or ``P__blobServiceUri`` or ``P__accountName`` with an identity."""
+        connection = environment.get(prefix)
+        account = environment.get(f"{prefix}__accountName")
+        url = environment.get(f"{prefix}__blobServiceUri") or (
+            f"https://{account}.blob.core.windows.net" if account else None
+        )
+        return cls(
+            setting=prefix,
+            connection=SecretStr(connection) if connection else None,
+            url=url,
+            credential=environment.get(f"{prefix}__credential"),
+            client_id=environment.get(f"{prefix}__clientId"),
+        )
 
 
 class Settings(BaseSettings):
@@ -49,6 +83,15 @@ class Settings(BaseSettings):
     telemetry_deadline_s: float = Field(default=20.0, alias="CHARGEBACK_TELEMETRY_DEADLINE", gt=0, le=300)
     join_timeout_s: int = Field(default=900, alias="CHARGEBACK_JOIN_TIMEOUT", ge=1, le=86_400)
     dead_letter_days: int = Field(default=90, alias="CHARGEBACK_DEAD_LETTER_DAYS", ge=1)
+    checkpoints: str = Field(
+        default="chargeback-checkpoints", alias="CHARGEBACK_CHECKPOINTS", pattern=r"^[a-z0-9-]{3,63}$"
+    )
+    batch_events: int = Field(default=300, alias="CHARGEBACK_BATCH_EVENTS", ge=1, le=5000)
+    prefetch_bytes: int = Field(default=256 * 1024 * 1024, alias="CHARGEBACK_PREFETCH_BYTES", ge=1024 * 1024)
+    balancing_s: float = Field(default=10.0, alias="CHARGEBACK_BALANCING_INTERVAL", gt=0, le=300)
+    ownership_s: float = Field(default=60.0, alias="CHARGEBACK_OWNERSHIP_EXPIRY", gt=0, le=3600)
+    settle_s: float = Field(default=60.0, alias="CHARGEBACK_SETTLE_INTERVAL", gt=0, le=3600)
+    health: str | None = Field(default=None, alias="CHARGEBACK_HEALTH")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", alias="CHARGEBACK_LOG_LEVEL"
     )
@@ -62,6 +105,29 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("health")
+    @classmethod
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        host, colon, port = value.rpartition(":")
+        if not (host and colon and port.isdecimal() and int(port) < 65536):
+            raise ValueError("expected HOST:PORT, such as 127.0.0.1:8080 or 0.0.0.0:8080")
+        return value
+
+    _access: StorageAccess = PrivateAttr(default_factory=lambda: StorageAccess(setting=""))
+
+    def model_post_init(self, _: Any) -> None:
+        """Read the storage's forms once, with everything else."""
+        self._access = StorageAccess.named(self.storage, os.environ)
+        if self.storage == "AzureWebJobsStorage" and self.storage_connection is not None:
+            self._access = StorageAccess(setting=self.storage, connection=self.storage_connection)
+
+    @property
+    def storage_access(self) -> StorageAccess:
+        """How to reach the storage ``CHARGEBACK_STORAGE`` names."""
+        return self._access
 
     @property
     def join_timeout(self) -> timedelta:

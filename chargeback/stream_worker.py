@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from chargeback import exchange, observe
 from chargeback.charge import Charge
-from chargeback.errors import RejectError, RetryError
+from chargeback.errors import RejectError, RetryError, StopError
 from chargeback.event import Event
 from chargeback.exchange import JoinState
 from chargeback.journal.admission import Admission, admit
@@ -76,7 +76,7 @@ class StreamWorker:
         state = self._state(watermark)
         context = self._context()
         outcome = process(admission.events, state, context)
-        self._keep_dead_letters(outcome)
+        self._keep_dead_letters(outcome, admission.events)
         commit = self._append(admission, outcome, state, context, watermark)
         self._known = (commit, outcome.state)
         return self._report(admission, outcome)
@@ -86,7 +86,7 @@ class StreamWorker:
         if self._known is not None and self._known[0] == watermark:
             return self._known[1]
         data = self._ledger.pending.load(self._journal.name, watermark)
-        return exchange.decode(data) if data else JoinState()
+        return restored(self._journal.name, data) if data else JoinState()
 
     def _append(
         self,
@@ -131,17 +131,21 @@ class StreamWorker:
             dead_letter=str(event),
             enqueued_at=event.enqueued_at,
         )
-        self._keep(str(event), event.body, error)
+        self._keep(event, event.body, error)
         entries[place] = msgspec.structs.replace(entries[place], rows=(reject,))
 
-    def _keep_dead_letters(self, outcome: Outcome) -> None:
+    def _keep_dead_letters(self, outcome: Outcome, events: Sequence[Event]) -> None:
+        by_path = {str(event): event for event in events} if outcome.dead_letters else {}
         for letter in outcome.dead_letters:
-            self._keep(letter.path, letter.body, RejectError(letter.reason, letter.message))
+            self._keep(by_path[letter.path], letter.body, RejectError(letter.reason, letter.message))
 
-    def _keep(self, path: str, body: bytes, error: RejectError) -> None:
-        about = {"reason": error.reason, "message": str(error)}
-        self._ledger.dead_letters.put(path, body, about)
-        observe.log("event.rejected", event=path, reason=error.reason, message=str(error))
+    def _keep(self, event: Event, body: bytes, error: RejectError) -> None:
+        """Keep the bytes, and beside them what ``requeue`` needs to name the event as it was."""
+        about = {"holds": "dead_letter", "reason": error.reason, "message": str(error)}
+        if event.enqueued_at is not None:
+            about["enqueued_at"] = event.enqueued_at.isoformat()
+        self._ledger.dead_letters.put(str(event), body, about)
+        observe.log("event.rejected", event=str(event), reason=error.reason, message=str(error))
 
     def _report(self, admission: Admission, outcome: Outcome) -> Handled:
         rows = [row for entry in outcome.entries for row in entry.rows]
@@ -164,6 +168,18 @@ class StreamWorker:
         self._recent.extend(any(isinstance(row, Reject) for row in entry.rows) for entry in outcome.entries)
         if _is_high(self._recent) and not was_high:
             observe.log("rejects.high", journal=self._journal.name, rejected=sum(self._recent))
+
+
+def restored(journal: str, data: bytes) -> JoinState:
+    """Read a join state. Raises StopError for one that cannot be read: going on would bill its calls as truncated."""
+    try:
+        return exchange.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise StopError(
+            f"journal {journal}: its pending state cannot be read; it was changed from outside or written by another "
+            "version of this program. Go on with that version, or delete the state below pending/: calls whose parts "
+            "it holds are then billed as truncated"
+        ) from None
 
 
 def _state_at(

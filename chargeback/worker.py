@@ -1,12 +1,13 @@
 """The worker of one process: batches of any stream in, journals and telemetry out, and the timer's round.
 
-Hosts (Functions, consumer, tests) call ``bill`` for a batch and ``settle`` now and then; nothing else.
+Hosts (Functions, consumer, tests) call ``bill`` for a batch, or its halves ``commit`` and ``send``, and
+``settle`` now and then; nothing else.
 """
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 
@@ -16,11 +17,16 @@ from chargeback.event import Event
 from chargeback.expiry import expire_silent
 from chargeback.outbox import Sender, drain
 from chargeback.pipeline import Context
-from chargeback.ports import Ledger
+from chargeback.ports import Ledger, MovedError
 from chargeback.stream_worker import Handled, StreamWorker
 
 PAUSE_S = 30.0
 """After telemetry was not confirmed, batches leave it alone this long; the timer goes on trying."""
+LEASE = "settle"
+LEASE_S = (15, 60)
+"""As short as storage grants and a drain allows: a process that is killed keeps its lease until it runs out."""
+SWEEP_S = 6 * 3600
+_REQUEUED = "source/requeue-"
 
 
 class Settled(Struct, frozen=True):
@@ -28,7 +34,8 @@ class Settled(Struct, frozen=True):
 
     expired: int
     backlog: int
-    """Journals that hold rows which are not confirmed."""
+    """Journals that hold rows which are not confirmed, as far as this process knows."""
+    oldest_age_s: float | None = None
 
 
 class Worker:
@@ -43,27 +50,46 @@ class Worker:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         budget_s: float,
+        pause_s: float = PAUSE_S,
+        keep_letters: timedelta | None = None,
     ) -> None:
-        """``sender`` None: no telemetry is wanted. ``budget_s`` bounds one drain."""
+        """``sender`` None: no telemetry is wanted. ``budget_s`` bounds one drain.
+
+        ``keep_letters``: how long dead letters are kept; None: for ever.
+        """
         self._ledger = ledger
         self._context = context
         self._sender = sender
         self._now = now
         self._monotonic = monotonic
         self._budget_s = budget_s
+        self._pause_s = pause_s
+        self._keep_letters = keep_letters
+        self._sweep_at = 0.0
         self._lock = threading.Lock()
         self._streams: dict[str, StreamWorker] = {}
         self._resume_at = 0.0
+        self._waiting: dict[str, datetime | None] = {}
+        """Journals with a backlog, and when the hub got its oldest event."""
+        self._sent: dict[str, str] = {}
+        """Journals all of whose rows were confirmed, with the end they had."""
+        self._ends: Mapping[str, str] = {}
+        """Of the last round."""
 
     def bill(self, events: Sequence[Event]) -> Handled:
         """Commit a batch of one stream, then send what can be sent. Raises only before the commit."""
-        if not events:
-            return Handled()
-        name = f"stream/{events[0].stream}"
-        handled = self.stream(name).handle(events)
-        if self._monotonic() >= self._resume_at:
-            self._drain(name)
+        handled = self.commit(events)
+        if events:
+            self.send(journal_of(events[0]))
         return handled
+
+    def commit(self, events: Sequence[Event]) -> Handled:
+        """Commit a batch of one stream; what it charged is sent later."""
+        return self.stream(journal_of(events[0])).handle(events) if events else Handled()
+
+    def send(self, journal: str) -> bool:
+        """Send what a stream's journal holds, unless telemetry is known to be down; True when all is sent."""
+        return self._monotonic() >= self._resume_at and self._drain(journal)
 
     def stream(self, journal: str) -> StreamWorker:
         """Return the one writer of a journal in this process."""
@@ -75,15 +101,60 @@ class Worker:
             return self._streams[journal]
 
     def settle(self) -> Settled:
-        """Bill expired parts of silent streams and work off the backlog of every journal."""
-        expired = expire_silent(self._ledger, self._context(), self._now(), uuid.uuid4().hex)
-        backlog = 0
-        for name in self._ledger.journals():
-            if not self._drain(name):
-                backlog += 1
-                if self._monotonic() < self._resume_at:
-                    break
-        return Settled(expired, backlog)
+        """Bill expired parts of silent streams and work off the backlog of every journal.
+
+        One process at a time does it; where another one is at work, only what is known here is reported.
+        """
+        shortest, longest = LEASE_S
+        seconds = max(shortest, min(longest, int(self._budget_s) + 5))
+        held = self._ledger.leases.hold(LEASE, seconds)
+        expired = 0
+        if held is not None:
+            with held as lease:
+                expired = self._expire()
+                self._work_off(lease.renew)
+                self._sweep()
+        oldest = min((at for at in self._waiting.values() if at is not None), default=None)
+        age = (self._now() - oldest).total_seconds() if oldest else None
+        return Settled(expired, len(self._waiting), age)
+
+    def _expire(self) -> int:
+        """What fails here waits for the next round, and must not hold up telemetry."""
+        try:
+            return expire_silent(self._ledger, self._context(), self._now(), uuid.uuid4().hex)
+        except RetryError as error:
+            observe.log("expiry.postponed", error=str(error))
+            return 0
+
+    def _sweep(self) -> None:
+        """Delete dead letters past their days, once in a while."""
+        if self._keep_letters is None or self._monotonic() < self._sweep_at:
+            return
+        self._sweep_at = self._monotonic() + SWEEP_S
+        gone = self._ledger.dead_letters.sweep(self._now() - self._keep_letters)
+        if gone:
+            observe.log("dead_letters.swept", letters=gone, days=self._keep_letters.days)
+
+    def _work_off(self, renew: Callable[[], None]) -> None:
+        if self._sender is None:
+            return
+        ends, before = self._ledger.ends(), self._ends
+        self._ends = ends
+        for name, end in ends.items():
+            # A replay is sent by the one who replays, if at all.
+            is_replay = name.startswith("source/") and not name.startswith(_REQUEUED)
+            # What grew since the last round has an owner, who sends: two at once would send everything twice.
+            is_busy = before.get(name, end) != end and name not in self._waiting
+            if is_replay or is_busy or self._sent.get(name) == end:
+                continue
+            if self._drain(name):
+                self._sent[name] = end
+            elif self._monotonic() < self._resume_at:
+                return
+            try:
+                renew()
+            except MovedError:
+                return  # the lease ran out; another process goes on
 
     def _drain(self, journal: str) -> bool:
         """Send what a journal holds; True when nothing is left. What fails here waits for the next round."""
@@ -100,8 +171,17 @@ class Worker:
         except RetryError as error:
             observe.log("outbox.backlog", journal=journal, error=str(error))
             return False
-        if not done.is_empty:
-            self._resume_at = self._monotonic() + PAUSE_S
-            age = (self._now() - done.oldest_at).total_seconds() if done.oldest_at else None
-            observe.log("outbox.backlog", journal=journal, oldest_age_s=age, alarm=done.alarm)
-        return done.is_empty
+        if done.is_empty:
+            self._waiting.pop(journal, None)
+            return True
+        self._waiting[journal] = done.oldest_at
+        if not done.is_slow:
+            self._resume_at = self._monotonic() + self._pause_s
+        age = (self._now() - done.oldest_at).total_seconds() if done.oldest_at else None
+        observe.log("outbox.backlog", journal=journal, oldest_age_s=age, alarm=done.alarm)
+        return False
+
+
+def journal_of(event: Event) -> str:
+    """Name the journal of an event's stream."""
+    return f"stream/{event.stream}"

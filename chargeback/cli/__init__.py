@@ -7,7 +7,22 @@ from typing import Annotated, NoReturn
 import typer
 
 from chargeback import __version__
-from chargeback.cli import pseudonym, rates, replay, report
+from chargeback.cli import (
+    budgets,
+    close,
+    consume,
+    dead_letters,
+    doctor,
+    explain,
+    pseudonym,
+    rates,
+    reconcile,
+    repair,
+    replay,
+    report,
+    send,
+    statements,
+)
 from chargeback.errors import ChargebackError
 
 app = typer.Typer(
@@ -20,6 +35,16 @@ app = typer.Typer(
 app.command("replay")(replay.replay)
 app.command("report")(report.report)
 app.add_typer(rates.app, name="rates")
+app.command("close")(close.close)
+app.command("reconcile")(reconcile.reconcile)
+app.command("budgets")(budgets.budgets)
+app.command("explain")(explain.explain)
+app.command("statements")(statements.statements)
+app.command("consume")(consume.consume)
+app.command("send")(send.send)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command("repair")(repair.repair_gaps)
+app.command("doctor")(doctor.doctor)
 app.command("pseudonym")(pseudonym.pseudonym)
 
 

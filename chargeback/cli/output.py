@@ -14,7 +14,7 @@ from rich.table import Table
 
 from chargeback.charge import Charge
 from chargeback.journal.rows import encode
-from chargeback.report.bill import Group, total
+from chargeback.report.bill import NUMBERS, Group, share, total
 
 
 class Format(StrEnum):
@@ -25,7 +25,20 @@ class Format(StrEnum):
     csv = "csv"
 
 
-_COUNTS = ("estimated", "truncated", "unpriced", "unmetered", "pooled", "not_billable", "conflicts")
+_COUNTS = (
+    "estimated",
+    "truncated",
+    "lower_bound",
+    "upper_bound",
+    "unpriced",
+    "unmetered",
+    "pooled",
+    "not_billable",
+    "conflicts",
+    "corrections",
+)
+# Of these the share is told under every table, also when it is nothing.
+_SHARES = ("estimated", "truncated", "lower_bound", "upper_bound", "unpriced")
 
 
 def print_charges(charges: Iterable[Charge]) -> None:
@@ -52,40 +65,49 @@ def _as_table(groups: Sequence[Group], keys: Sequence[str], currency: str) -> No
     """Show the certain numbers, and a column for each kind of uncertainty only where there is any."""
     whole = total(groups)
     shown = [name for name in _COUNTS if getattr(whole, name)]
+    paid = [name for name in ("markup", "pool_cost") if getattr(whole, name)]
+    # Without markups and pools, cost and bill are one.
+    paid = ["cost", *paid, "billed"] if paid else ["cost"]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for key in keys:
         table.add_column(key, overflow="fold")
-    for name in (
-        "calls",
-        "prompt",
-        "completion",
-        *(name.replace("_", " ") for name in shown),
-        f"cost {currency}",
-    ):
+    for name in ("calls", "prompt", "completion", *(name.replace("_", " ") for name in shown)):
         table.add_column(name, justify="right")
+    for name in paid:
+        heading = {"cost": "cost", "pool_cost": "pools"}.get(name, name)
+        table.add_column(f"{heading} {currency}", justify="right")
     for group in groups:
-        table.add_row(*(value or "-" for value in group.keys), *_numbers(group, shown))
+        table.add_row(*(value or "-" for value in group.keys), *_numbers(group, shown, paid))
     table.add_section()
-    table.add_row("total", *("" for _ in keys[1:]), *_numbers(whole, shown), style="bold")
+    table.add_row("total", *("" for _ in keys[1:]), *_numbers(whole, shown, paid), style="bold")
     # A pipe has no width: lines as long as the data, so that nothing is folded for grep.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    out = Console(width=None if sys.stdout.isatty() else 220)
+    out.print(table)
+    out.print(shares(whole), style="dim", highlight=False)
 
 
-def _numbers(group: Group, shown: Sequence[str]) -> tuple[str, ...]:
+def shares(whole: Group) -> str:
+    """Say how much of the bill is not certain; always, so that nothing is an answer too."""
+    told = [f"{name.replace('_', ' ')} {share(getattr(whole, name), whole.calls)}" for name in _SHARES]
+    of_cost = share(whole.estimated_cost, whole.cost)
+    return f"of all calls: {', '.join(told)}; estimated cost: {of_cost} of the total"
+
+
+def _numbers(group: Group, shown: Sequence[str], paid: Sequence[str]) -> tuple[str, ...]:
     counts = (
         group.calls,
         group.prompt_tokens,
         group.completion_tokens,
         *(getattr(group, name) for name in shown),
     )
-    return (*(f"{count:,}" for count in counts), money(group.cost))
+    return (*(f"{count:,}" for count in counts), *(money(getattr(group, name)) for name in paid))
 
 
 def money(amount: Decimal) -> str:
     """Show an amount exactly, with at least two decimals; nothing is rounded here."""
-    plain = f"{amount.normalize():f}" if amount else "0"
-    whole, _, decimals = plain.partition(".")
-    return f"{int(whole):,}.{decimals.ljust(2, '0')}"
+    whole, _, decimals = f"{amount:f}".partition(".")
+    sign = "-" if whole.startswith("-") else ""
+    return f"{sign}{int(whole.lstrip('-')):,}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
 def _as_json(groups: Sequence[Group], keys: Sequence[str], currency: str) -> None:
@@ -94,7 +116,7 @@ def _as_json(groups: Sequence[Group], keys: Sequence[str], currency: str) -> Non
 
 
 def _as_csv(groups: Sequence[Group], keys: Sequence[str], currency: str) -> None:
-    names = [*keys, *Group.__struct_fields__[1:], "currency"]
+    names = [*keys, *NUMBERS, "currency"]
     out = csv.writer(sys.stdout)
     out.writerow(names)
     for group in groups:
@@ -106,8 +128,10 @@ _PRINTERS = {Format.table: _as_table, Format.json: _as_json, Format.csv: _as_csv
 
 
 def _named(group: Group, keys: Sequence[str], currency: str) -> dict[str, Any]:
-    numbers = {name: getattr(group, name) for name in Group.__struct_fields__[1:]}
-    numbers["cost"] = f"{group.cost:f}"
+    numbers = {
+        name: f"{value:f}" if isinstance(value := getattr(group, name), Decimal) else value
+        for name in NUMBERS
+    }
     return {**dict(zip(keys, group.keys, strict=True)), **numbers, "currency": currency}
 
 

@@ -35,12 +35,12 @@ from chargeback.rates.table import RateTable
 from chargeback.replaying import into_ledger, without_ledger
 from chargeback.report.bill import bill, currencies, keys_of
 from chargeback.sources.capture_files import Source, find
-from chargeback.wiring import open_ledger, open_sender, settings
+from chargeback.wiring import fetched, open_ledger, open_sender, settings
 
 
 def replay(
     paths: Annotated[
-        list[Path], typer.Argument(help="Files (.jsonl, .json, .avro) or folders of captured events.")
+        list[Path], typer.Argument(help="Files (.jsonl, .json, .avro), folders or blob URLs of captured events.")
     ],
     rates: Annotated[
         Path | None,
@@ -69,11 +69,12 @@ def replay(
 
     Example: chargeback replay samples/events --rates samples/rates.yaml
     """
-    source = find(paths)
     store = _ledger(ledger, telemetry=telemetry)
     context = _context(rates, store)
-    with _progress(source, quiet=quiet) as advance:
-        rows, letters = _run(source, context, store, advance)
+    with fetched(paths, settings()) as files:
+        source = find(files)
+        with _progress(source, quiet=quiet) as advance:
+            rows, letters = _run(source, context, store, advance)
     found = list(calls(rows))
     _print(found, style)
     refused = [row for row in rows if isinstance(row, Reject)]

@@ -15,7 +15,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobLeaseClient, ContainerClient, ExponentialRetry
 
-from chargeback.errors import RetryError
+from chargeback.errors import RetryError, UsageError
 from chargeback.journal import paths
 from chargeback.journal.blob_errors import translated
 from chargeback.journal.journal import SEGMENT_BYTES
@@ -28,6 +28,8 @@ _MAX_APPEND = 4 * 1024 * 1024
 """Of one block in every service version; newer ones take more."""
 _MAX_APPENDS = 45_000
 """The service ends at 50,000."""
+_EMULATOR_API = "2025-11-05"
+"""Azurite refuses API versions newer than itself with 400; 3.35 knows this one, and nothing newer is used."""
 _ONCE: dict[str, Any] = {"retry_total": 0}
 _LEASE_SECONDS = (15, 60)
 """What the service grants."""
@@ -43,15 +45,20 @@ def ledger(
     """Open the ledger in ``container``, which the first write creates."""
     box = Container(container)
 
-    def folders() -> list[str]:
-        names = (name.removeprefix(JOURNALS) for name in box.names(JOURNALS))
-        return sorted({folder for name in names if (folder := name.partition("/date=")[0]) != name})
+    def ends() -> dict[str, str]:
+        # Ascending, so that the last segment's name and size are the mark.
+        marks: dict[str, str] = {}
+        for name, size in box.sizes(JOURNALS):
+            folder, dated, segment = name.removeprefix(JOURNALS).partition("/date=")
+            if dated:
+                marks[folder] = f"{segment}:{size}"
+        return marks
 
     return StorageLedger(
         BlobObjects(box),
         BlobLeases(box),
         lambda folder: BlobSegments(box, folder),
-        folders,
+        ends,
         writer=writer,
         now=now,
         segment_bytes=segment_bytes,
@@ -59,7 +66,25 @@ def ledger(
 
 
 def by_connection_string(connection_string: str, container: str) -> ContainerClient:
-    return ContainerClient.from_connection_string(connection_string, container, **_options())
+    """Raises UsageError for a string that is none, without repeating it."""
+    options = _options()
+    if is_emulator(connection_string):
+        options["api_version"] = _EMULATOR_API
+    try:
+        return ContainerClient.from_connection_string(connection_string, container, **options)
+    except ValueError:
+        raise UsageError(
+            "storage: the connection string cannot be read; copy it whole from the account's access keys"
+        ) from None
+
+
+def by_url(container_url: str, credential: TokenCredential | None) -> ContainerClient:
+    """``container_url`` may carry a SAS; then no credential is needed."""
+    return ContainerClient.from_container_url(container_url, credential=credential, **_options())
+
+
+def is_emulator(connection_string: str) -> bool:
+    return "devstoreaccount1" in connection_string or "UseDevelopmentStorage=true" in connection_string
 
 
 def by_identity(account_url: str, credential: TokenCredential, container: str) -> ContainerClient:
@@ -87,6 +112,23 @@ class Container:
                 return sorted(self._client.list_blob_names(name_starts_with=prefix))
             except ResourceNotFoundError:  # no container yet
                 return []
+
+    def sizes(self, prefix: str) -> list[tuple[str, int]]:
+        """Return what ``names`` does, each with its bytes; both come from one listing."""
+        with translated(prefix, writes=False):
+            try:
+                found = self._client.list_blobs(name_starts_with=prefix)
+                return sorted((str(blob.name), int(blob.size or 0)) for blob in found)
+            except ResourceNotFoundError:
+                return []
+
+    def written(self, prefix: str) -> dict[str, datetime]:
+        with translated(prefix, writes=False):
+            try:
+                found = self._client.list_blobs(name_starts_with=prefix)
+                return {str(blob.name): blob.last_modified for blob in found if blob.last_modified}
+            except ResourceNotFoundError:
+                return {}
 
     def making(self, request: Callable[[], _Answer]) -> _Answer:
         """Send a request that may be the first one: a blob cannot be missing where it is made."""
@@ -174,6 +216,9 @@ class BlobObjects:
 
     def names(self, folder: str) -> list[str]:
         return self._container.names(folder)
+
+    def written(self, folder: str) -> dict[str, datetime]:
+        return self._container.written(folder)
 
     def delete(self, path: str) -> None:
         paths.check(path)

@@ -1,6 +1,6 @@
 """The whole storage as the worker sees it, put together from the three ports an adapter brings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from chargeback.journal import paths
@@ -15,14 +15,17 @@ JOURNALS = "journal/"
 
 
 class StorageLedger:
-    """``segments`` opens those of one folder; ``folders`` lists the folders below ``JOURNALS`` that have some."""
+    """``segments`` opens those of one folder; ``ends`` tells the folders below ``JOURNALS`` that have some.
+
+    Each with a mark that changes when one of them grows.
+    """
 
     def __init__(
         self,
         objects: Objects,
         leases: Leases,
         segments: Callable[[str], Segments],
-        folders: Callable[[], list[str]],
+        ends: Callable[[], Mapping[str, str]],
         *,
         writer: str,
         now: Callable[[], datetime],
@@ -30,7 +33,7 @@ class StorageLedger:
     ) -> None:
         self._objects = objects
         self._segments = segments
-        self._folders = folders
+        self._ends = ends
         self._writer = writer
         self._now = now
         self._segment_bytes = segment_bytes
@@ -54,7 +57,10 @@ class StorageLedger:
         return self._journals[name]
 
     def journals(self) -> list[str]:
-        return sorted(paths.journal(folder) for folder in self._folders())
+        return sorted(self.ends())
+
+    def ends(self) -> dict[str, str]:
+        return {paths.journal(folder): mark for folder, mark in self._ends().items()}
 
     def put_once(self, path: str, body: bytes) -> bool:
         try:
@@ -62,6 +68,9 @@ class StorageLedger:
         except MovedError:
             return False
         return True
+
+    def stored(self, folder: str) -> list[str]:
+        return [paths.unescape_all(path) for path in self._objects.names(paths.escape_all(folder))]
 
     def fetch(self, path: str) -> bytes | None:
         found = self._objects.get(paths.escape_all(path))

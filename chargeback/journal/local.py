@@ -9,8 +9,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from chargeback.journal import files, paths
@@ -26,16 +26,20 @@ def ledger(
 ) -> StorageLedger:
     """Open the ledger in folder ``root``; nothing is created before the first write."""
 
-    def folders() -> list[str]:
+    def ends() -> dict[str, str]:
         below = root / JOURNALS
-        dates = below.glob("kind=*/**/date=*")
-        return sorted({date.parent.relative_to(below).as_posix() for date in dates})
+        marks: dict[str, str] = {}
+        for date in sorted(below.glob("kind=*/**/date=*")):
+            folder = date.parent.relative_to(below).as_posix()
+            sizes = [f"{file.name}:{file.stat().st_size}" for file in sorted(date.glob("[0-9]*.ndjson"))]
+            marks[folder] = f"{date.name}/{sizes[-1]}" if sizes else date.name
+        return marks
 
     return StorageLedger(
         LocalObjects(root),
         LocalLeases(root / "leases"),
         lambda folder: LocalSegments(root / folder),
-        folders,
+        ends,
         writer=writer,
         now=now,
         segment_bytes=segment_bytes,
@@ -145,6 +149,13 @@ class LocalObjects:
     def names(self, folder: str) -> list[str]:
         with files.translated(self._root / folder):
             return sorted(file.relative_to(self._root).as_posix() for file in _visible(self._root / folder))
+
+    def written(self, folder: str) -> dict[str, datetime]:
+        times: dict[str, datetime] = {}
+        for path in self.names(folder):
+            with suppress(FileNotFoundError):  # deleted since
+                times[path] = datetime.fromtimestamp((self._root / path).stat().st_mtime, UTC)
+        return times
 
     def delete(self, path: str) -> None:
         file = self._file(path)

@@ -70,6 +70,26 @@ def verdict(status: int | None, error: str | None, billable: Collection[str]) ->
     return Verdict(billable=False, reason=_first(names, _REFUSALS, "no_answer"))
 
 
+# Reason -> an error it can have come from: a charge keeps the reason, not the error's code.
+_ERROR_OF = {
+    "content_filter": "content_filter",
+    "input_limit": "context_length_exceeded",
+    "timeout": "timeout",
+    "throttled": "rate_limit_exceeded",
+    "unauthorized": "unauthorized",
+    "client_error": "invalid_request_error",
+    "server_error": "server_error",
+    "unknown_error": "unknown_error",
+}
+
+
+def error_of(reason: str | None, status: int | None) -> str | None:
+    """Return an error code that ``verdict`` judges as it judged the one behind ``reason``."""
+    if reason in ("content_filter", "input_limit") or status is None:
+        return _ERROR_OF.get(reason or "")
+    return None
+
+
 def _known(error: str | None) -> tuple[int | None, str | None]:
     if error is None:
         return None, None

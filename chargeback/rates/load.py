@@ -8,6 +8,7 @@ reported a second time as a deployment without a rate.
 
 import re
 from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any, get_args
 
 import msgspec
@@ -26,6 +27,7 @@ from chargeback.rates.faults import (
     did_you_mean,
     path_text,
 )
+from chargeback.rates.history import rewritten, stale
 from chargeback.rates.rows import Rows
 from chargeback.rates.schema import STAND_INS, RateFile
 from chargeback.rates.table import RateTable, canonical, parse_canonical
@@ -47,9 +49,22 @@ def parse(text: str, *, source: str) -> RateTable:
     return parse_canonical(canonical(reading.rows))
 
 
-def faults(text: str, *, source: str) -> tuple[Fault, ...]:  # noqa: ARG001 - the twin of parse; Fault.told takes the name
-    """Return all errors and warnings, in the order of the file."""
-    return _read(text).faults
+def faults(text: str, *, source: str, today: date | None = None) -> tuple[Fault, ...]:  # noqa: ARG001 - the twin of parse; Fault.told takes the name
+    """Return all errors and warnings, in the order of the file; ``today`` also judges the table's age."""
+    reading = _read(text)
+    if today is None or reading.rows is None:
+        return reading.faults
+    document = read(text)
+    old = [_fault(document, each, "warning") for each in stale(reading.rows, today)]
+    return tuple(sorted((*reading.faults, *old), key=lambda fault: fault.line or 0))
+
+
+def faults_against(text: str, old: Rows, until: datetime) -> tuple[Fault, ...]:
+    """Return where the table rewrites what ``old`` has billed before ``until``."""
+    reading, document = _read(text), read(text)
+    if reading.rows is None:
+        return ()
+    return tuple(_fault(document, each, "error") for each in rewritten(old, reading.rows, until))
 
 
 def _read(text: str) -> _Reading:

@@ -97,9 +97,16 @@ class Subscription(Row, frozen=True, kw_only=True):
     key_ids: tuple[KeyId, ...] = ()
 
 
+class Markup(Row, frozen=True, kw_only=True):
+    percent: Decimal
+    start: datetime | None = field(name="from", default=None)
+    to: datetime | None = None
+
+
 class CostCentre(Row, frozen=True, kw_only=True):
     id: str
     name: str | None = None
+    markups: tuple[Markup, ...] = ()
 
 
 class AssignmentRow(Row, frozen=True, kw_only=True):
@@ -107,6 +114,43 @@ class AssignmentRow(Row, frozen=True, kw_only=True):
     subscription: str | None = None
     app: str | None = None
     product: str | None = None
+    tag: str | None = None
+    """``name=value``."""
+    start: datetime | None = field(name="from", default=None)
+    to: datetime | None = None
+
+
+class PoolAmount(Row, frozen=True, kw_only=True):
+    """``hourly`` x ``units`` by the minute, or ``amount`` for the whole span."""
+
+    start: datetime = field(name="from")
+    to: datetime | None = None
+    hourly: Decimal | None = None
+    units: int | None = None
+    amount: Decimal | None = None
+
+
+class PoolDeployment(Row, frozen=True, kw_only=True):
+    account: str
+    deployment: str
+
+
+class Pool(Row, frozen=True, kw_only=True):
+    id: str
+    kind: str
+    name: str | None = None
+    amounts: tuple[PoolAmount, ...]
+    driver: str
+    deployments: tuple[PoolDeployment, ...] = ()
+    shares: dict[str, Decimal] = {}
+    idle: str
+    idle_cost_centre: str | None = None
+    capacity: int | None = None
+
+
+class Budget(Row, frozen=True, kw_only=True):
+    cost_centre: str
+    amount: Decimal
     start: datetime | None = field(name="from", default=None)
     to: datetime | None = None
 
@@ -115,6 +159,9 @@ class Policy(Row, frozen=True, kw_only=True):
     billable_status: tuple[str, ...]
     cache_split_unknown: str
     unallocated: str
+    # Both only decide what is told when a table is loaded.
+    markup_max: Decimal = Decimal(100)
+    stale_after_days: int = 120
 
 
 class Rows(Row, frozen=True, kw_only=True):
@@ -132,4 +179,6 @@ class Rows(Row, frozen=True, kw_only=True):
     subscriptions: tuple[Subscription, ...] = ()
     cost_centres: tuple[CostCentre, ...] = ()
     assignments: tuple[AssignmentRow, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     policy: Policy

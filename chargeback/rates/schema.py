@@ -4,10 +4,11 @@ Only shape and single values are judged here; what rows mean together is the mat
 The models end here: a table in use is compiled from ``rows``, never from these.
 """
 
+from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from chargeback.rates.billable import BILLABLE_STATUS
 from chargeback.rates.values import (
@@ -17,11 +18,15 @@ from chargeback.rates.values import (
     Count,
     Currency,
     DeploymentType,
+    Driver,
+    Idle,
     Instant,
     Kind,
     MeterName,
     ModelKey,
     Number,
+    Percent,
+    PoolKind,
     Price,
     PriceBasis,
     Region,
@@ -29,6 +34,7 @@ from chargeback.rates.values import (
     SchemaVersion,
     ServiceTier,
     Status,
+    Tag,
     Text,
     Unit,
     Yes,
@@ -156,14 +162,32 @@ class KeyId(Section):
     to: Instant | None = Field(default=None, description="end, exclusive")
 
 
+class _TextToo:
+    """Tells editors that the short form is right as well."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+
+
+_KeyIdOrText = Annotated[KeyId, BeforeValidator(or_mapping), _TextToo()]
+
+
 class Subscription(Section):
     """An API Management subscription, and the keys that count as it."""
 
     id: Text = Field(description="the subscription's id in the gateway")
     name: Text | None = Field(default=None, description="for reports")
-    key_ids: tuple[Annotated[KeyId, BeforeValidator(or_mapping)], ...] = Field(
-        default=(), description="primary, secondary, rotated"
-    )
+    key_ids: tuple[_KeyIdOrText, ...] = Field(default=(), description="primary, secondary, rotated")
+
+
+class Markup(Section):
+    """What a cost centre pays on top of the prices, or below them, while it holds."""
+
+    percent: Percent = Field(description="in quotes; below zero it is a discount")
+    start: Instant | None = Field(default=None, alias="from", description="first instant, UTC, inclusive")
+    to: Instant | None = Field(default=None, description="end, exclusive")
 
 
 class CostCentre(Section):
@@ -171,23 +195,105 @@ class CostCentre(Section):
 
     id: Text = Field(description="as finance knows it")
     name: Text | None = Field(default=None, description="for reports")
+    markups: tuple[Markup, ...] = Field(default=(), description="percentages on top, over time")
 
 
 class Assignment(Section):
-    """Who pays for whom: subscription + app before subscription before app before product."""
+    """Who pays for whom: subscription + app before subscription before app before product before tag."""
 
     cost_centre: Text = Field(description="an id of `cost_centres`")
     subscription: Text | None = Field(default=None, description="this subscription's calls")
     app: Text | None = Field(default=None, description="this app's calls")
     product: Text | None = Field(default=None, description="this product's calls")
+    tag: Tag | None = Field(default=None, description="calls with this tag, such as `project=apollo`")
     start: Instant | None = Field(default=None, alias="from", description="first instant, UTC, inclusive")
     to: Instant | None = Field(default=None, description="end, exclusive")
 
     @model_validator(mode="after")
     def _of_somebody(self) -> "Assignment":
-        if self.product if self.subscription or self.app else not self.product:
-            raise PydanticCustomError(EXPECTED, "subscription, app, both, or product alone")
+        named = {name for name in ("subscription", "app", "product", "tag") if getattr(self, name)}
+        if named not in ({"subscription"}, {"app"}, {"subscription", "app"}, {"product"}, {"tag"}):
+            raise PydanticCustomError(EXPECTED, "subscription, app, both, or product or tag alone")
         return self
+
+
+class PoolAmount(Section):
+    """What a pool costs in a span: `{hourly, units}` by the minute, or one `amount` for the whole span."""
+
+    start: Instant = Field(alias="from", description="first instant, UTC, inclusive")
+    to: Instant | None = Field(default=None, description="end, exclusive; needed with `amount`")
+    hourly: Price | None = Field(default=None, description="price of one unit for an hour")
+    units: Count | None = Field(default=None, description="how many of them: PTUs, hosted models ...")
+    amount: Price | None = Field(
+        default=None, description="of the whole span, spread evenly over its minutes"
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "PoolAmount":
+        given = {name for name in ("hourly", "units", "amount") if getattr(self, name) is not None}
+        if given not in ({"hourly", "units"}, {"amount"}) or (self.amount is not None and self.to is None):
+            form = "hourly with units, or amount with an end (to)"
+            raise PydanticCustomError(EXPECTED, "{form}", {"form": form})
+        return self
+
+
+class PoolDeployment(Section):
+    """A deployment whose calls use a pool."""
+
+    account: Text = Field(description="name of the Azure OpenAI resource")
+    deployment: Text = Field(description="name of the deployment in it")
+
+
+class Pool(Section):
+    """A cost that no single call causes, divided among those who use it. The parts add up to it exactly."""
+
+    id: Text = Field(description="names the pool on statements")
+    kind: PoolKind = Field(description="ptu, hosting, shared or true_up")
+    name: Text | None = Field(default=None, description="for reports")
+    amounts: tuple[PoolAmount, ...] = Field(description="what it costs over time; spans add up")
+    driver: Driver = Field(description="what divides it")
+    deployments: tuple[PoolDeployment, ...] = Field(
+        default=(), description="whose calls count; none: all calls"
+    )
+    shares: dict[Text, Percent] = Field(
+        default={}, description="cost centre -> percent, for the driver `fixed` and for idle `fixed_share`"
+    )
+    idle: Idle = Field(
+        description="who carries what nobody used: `platform`, `proportional` or `fixed_share`"
+    )
+    idle_cost_centre: Text | None = Field(default=None, description="with idle `platform`: who that is")
+    capacity: Count | None = Field(
+        default=None, description="driver units one unit serves an hour; what is below it is idle"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Pool":
+        problem = None
+        if not self.amounts:
+            problem = "at least one amount"
+        elif (self.idle == "platform") is (self.idle_cost_centre is None):
+            problem = "idle_cost_centre exactly with idle: platform"
+        elif bool(self.shares) is not ("fixed" in (self.driver, self.idle.partition("_")[0])):
+            problem = "shares exactly with driver: fixed or idle: fixed_share"
+        elif self.kind in ("ptu", "hosting") and not self.deployments:
+            problem = f"the deployments of a pool of kind {self.kind}"
+        elif self.capacity is not None and (self.driver in ("cost", "fixed") or self._flat()):
+            problem = "capacity only beside hourly and units, with a driver that counts calls or tokens"
+        if problem:
+            raise PydanticCustomError(EXPECTED, "{problem}", {"problem": problem})
+        return self
+
+    def _flat(self) -> bool:
+        return any(each.units is None for each in self.amounts)
+
+
+class Budget(Section):
+    """What a cost centre may spend in a calendar month (UTC)."""
+
+    cost_centre: Text = Field(description="an id of `cost_centres`")
+    amount: Price = Field(description="a month, in the table's currency")
+    start: Instant | None = Field(default=None, alias="from", description="first instant, UTC, inclusive")
+    to: Instant | None = Field(default=None, description="end, exclusive")
 
 
 class Policy(Section):
@@ -200,6 +306,8 @@ class Policy(Section):
         default="uncached", description="for counts of the gateway, which have no cached share"
     )
     unallocated: Text = Field(default="UNALLOCATED", description="cost centre of what nobody was assigned")
+    markup_max: Percent = Field(default=Decimal(100), description="a larger markup is taken for a slip")
+    stale_after_days: Count = Field(default=120, description="prices read longer ago bring a warning")
 
 
 class RateFile(Section):
@@ -217,6 +325,8 @@ class RateFile(Section):
     subscriptions: tuple[Subscription, ...] = Field(default=(), description="names and keys of subscriptions")
     cost_centres: tuple[CostCentre, ...] = Field(default=(), description="who can be charged")
     assignments: tuple[Assignment, ...] = Field(default=(), description="who pays for whom")
+    pools: tuple[Pool, ...] = Field(default=(), description="costs that are divided among their users")
+    budgets: tuple[Budget, ...] = Field(default=(), description="what a cost centre may spend")
     policy: Policy = Field(default=Policy(), description="decisions of the operator")
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from chargeback.errors import StopError
 from chargeback.facts import Facts
-from chargeback.rates.rows import AssignmentRow, Default, Deployment, Rate, Rows
+from chargeback.rates.rows import AssignmentRow, Default, Deployment, Markup, Rate, Rows
 from chargeback.rates.sites import Site, served_names, site
 from chargeback.rates.timeline import Timeline
 from chargeback.rates.words import METERS, UNITS, ZERO
@@ -77,6 +77,10 @@ class RateTable:
             for key in subscription.key_ids
         )
         self._centres = _timelines(_spans(rows.assignments, _assignment_key))
+        self._tags = tuple(dict.fromkeys(row.tag for row in rows.assignments if row.tag is not None))
+        self._markups: dict[str | None, Timeline[Markup]] = _timelines(
+            (centre.id, (row.start, row.to, row)) for centre in rows.cost_centres for row in centre.markups
+        )
 
     # ---- who pays
 
@@ -94,15 +98,28 @@ class RateTable:
 
     def _centre(self, subscription: str | None, facts: Facts, at: datetime) -> str:
         for key in (
-            (subscription, facts.app_id, None),
-            (subscription, None, None),
-            (None, facts.app_id, None),
-            (None, None, facts.product),
+            (subscription, facts.app_id, None, None),
+            (subscription, None, None, None),
+            (None, facts.app_id, None, None),
+            (None, None, facts.product, None),
         ):
             row = self._at(self._centres, key, at)
             if row is not None:
                 return row.cost_centre
-        return self.rows.policy.unallocated
+        return self._centre_by_tag(facts, at) or self.rows.policy.unallocated
+
+    def _centre_by_tag(self, facts: Facts, at: datetime) -> str | None:
+        """Where several tags are assigned, the one that comes first in the table decides."""
+        if not facts.tags:
+            return None
+        mine = {f"{name}={value}" for name, value in facts.tags.items()}
+        found = (self._at(self._centres, (None, None, None, tag), at) for tag in self._tags if tag in mine)
+        return next((row.cost_centre for row in found if row is not None), None)
+
+    def markup(self, cost_centre: str | None, at: datetime) -> Decimal:
+        """Return the percentage the centre pays on top at that moment; 0 where there is none."""
+        row = self._at(self._markups, cost_centre, at)
+        return ZERO if row is None else row.percent
 
     # ---- where a call went
 
@@ -201,8 +218,8 @@ def _default_key(row: Default) -> tuple[str | None, str | None, str | None]:
     return row.subscription, row.app, None if row.event_hub is None else row.event_hub.lower()
 
 
-def _assignment_key(row: AssignmentRow) -> tuple[str | None, str | None, str | None]:
-    return row.subscription, row.app, row.product
+def _assignment_key(row: AssignmentRow) -> tuple[str | None, str | None, str | None, str | None]:
+    return row.subscription, row.app, row.product, row.tag
 
 
 def _accounts(deployments: tuple[Deployment, ...]) -> dict[str, tuple[str, ...]]:

@@ -19,8 +19,11 @@ from chargeback.rates.words import (
     CONTEXT_TIERS,
     CURRENCIES,
     DEPLOYMENT_TYPES,
+    IDLE_POLICIES,
     METERS,
     MODEL_KINDS,
+    POOL_DRIVERS,
+    POOL_KINDS,
     PRICE_BASES,
     PRICE_DECIMALS,
     PRICE_DIGITS,
@@ -62,6 +65,16 @@ def _decimal(value: object) -> object:
     good = isinstance(value, str) and re.fullmatch(r"\d{1,9}(\.\d{1,12})?", value, re.ASCII)
     _unless(good, 'a number in quotes such as "4"')
     _unless(not isinstance(value, Plain), 'a number in quotes such as "4"')
+    return Decimal(str(value))
+
+
+_A_PERCENT = 'a percentage in quotes such as "5" or "-2.5"'
+
+
+def _percent(value: object) -> object:
+    _unless(isinstance(value, str) and not isinstance(value, Plain), _A_PERCENT)
+    good = re.fullmatch(r"-?\d{1,4}(\.\d{1,2})?", str(value), re.ASCII)
+    _unless(good, f"{_A_PERCENT}, with at most two decimals")
     return Decimal(str(value))
 
 
@@ -138,7 +151,13 @@ Region = Annotated[Text, AfterValidator(_matching(r"[a-z0-9]+", "a region's shor
 Star = Annotated[
     Text, AfterValidator(_matching(r"\*|[a-z0-9]+", "a region's short name, such as westeurope"))
 ]
-Regions = Annotated[tuple[Star, ...], BeforeValidator(_regions)]
+Regions = Annotated[
+    tuple[Star, ...],
+    BeforeValidator(_regions),
+    WithJsonSchema(
+        {"anyOf": [{"const": "*"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}
+    ),
+]
 Status = Annotated[
     Text,
     AfterValidator(
@@ -151,17 +170,26 @@ Price = Annotated[
     Decimal, BeforeValidator(_price), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?$"})
 ]
 Number = Annotated[Decimal, BeforeValidator(_decimal), WithJsonSchema({"type": "string"})]
+Percent = Annotated[
+    Decimal,
+    BeforeValidator(_percent),
+    WithJsonSchema({"type": "string", "pattern": r"^-?\d{1,4}(\.\d{1,2})?$"}),
+]
+Tag = Annotated[Text, AfterValidator(_matching(r"[^=]+=.+", "name=value, such as project=apollo"))]
 Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": "integer", "minimum": 1})]
 Yes = Annotated[bool, BeforeValidator(_true), WithJsonSchema({"const": True})]
-SchemaVersion = Annotated[Text, _word(["1"]), WithJsonSchema({"const": 1})]
-MeterName = Annotated[str, _word(METERS)]
-Kind = Annotated[str, _word(MODEL_KINDS)]
-Unit = Annotated[str, _word(UNITS)]
-DeploymentType = Annotated[str, _word(DEPLOYMENT_TYPES)]
-ServiceTier = Annotated[str, _word(SERVICE_TIERS)]
-ContextTier = Annotated[str, _word(CONTEXT_TIERS)]
-PriceBasis = Annotated[str, _word(PRICE_BASES)]
-CacheSplit = Annotated[str, _word(CACHE_SPLITS)]
+SchemaVersion = Annotated[Text, _word(["1"]), WithJsonSchema({"enum": [1, "1"]})]
+MeterName = Annotated[str, _word(METERS), WithJsonSchema({"enum": list(METERS)})]
+Kind = Annotated[str, _word(MODEL_KINDS), WithJsonSchema({"enum": list(MODEL_KINDS)})]
+Unit = Annotated[str, _word(UNITS), WithJsonSchema({"enum": list(UNITS)})]
+DeploymentType = Annotated[str, _word(DEPLOYMENT_TYPES), WithJsonSchema({"enum": list(DEPLOYMENT_TYPES)})]
+ServiceTier = Annotated[str, _word(SERVICE_TIERS), WithJsonSchema({"enum": list(SERVICE_TIERS)})]
+ContextTier = Annotated[str, _word(CONTEXT_TIERS), WithJsonSchema({"enum": list(CONTEXT_TIERS)})]
+PriceBasis = Annotated[str, _word(PRICE_BASES), WithJsonSchema({"enum": list(PRICE_BASES)})]
+PoolKind = Annotated[str, _word(POOL_KINDS), WithJsonSchema({"enum": list(POOL_KINDS)})]
+Driver = Annotated[str, _word(POOL_DRIVERS), WithJsonSchema({"enum": list(POOL_DRIVERS)})]
+Idle = Annotated[str, _word(IDLE_POLICIES), WithJsonSchema({"enum": list(IDLE_POLICIES)})]
+CacheSplit = Annotated[str, _word(CACHE_SPLITS), WithJsonSchema({"enum": list(CACHE_SPLITS)})]
 
 
 def or_mapping(value: object) -> object:

@@ -87,6 +87,11 @@ CONTEXT_TIERS = ("*", "short", "long")
 PRICE_BASES = ("list", "negotiated")
 CACHE_SPLITS = ("uncached", "unpriced")
 
+# What a pool pays for; each must say by what it is divided and who carries what nobody used.
+POOL_KINDS = ("ptu", "hosting", "shared", "true_up")
+POOL_DRIVERS = ("weighted_tokens", "tokens", "calls", "cost", "fixed")
+IDLE_POLICIES = ("platform", "proportional", "fixed_share")
+
 # ISO 4217, the codes of money in use.
 _ISO_4217 = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF

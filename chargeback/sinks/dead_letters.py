@@ -1,6 +1,7 @@
 """The original bytes of events that could not be billed, for the operator and for ``requeue``."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from urllib.parse import quote
 
 from chargeback.journal import paths
@@ -32,6 +33,12 @@ class DeadLetterBox:
         below = f"{_FOLDER}{paths.escape_all(folder.rstrip('/'))}/" if folder else _FOLDER
         for path in self._objects.names(below):
             yield paths.unescape_all(path.removeprefix(_FOLDER))
+
+    def sweep(self, before: datetime) -> int:
+        old = [path for path, at in self._objects.written(_FOLDER).items() if at < before]
+        for path in old:
+            self._objects.delete(path)
+        return len(old)
 
     def delete(self, path: str) -> None:
         self._objects.delete(_FOLDER + paths.escape_all(path))

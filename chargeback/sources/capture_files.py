@@ -107,6 +107,7 @@ def _event(line: bytes, stream: Stream, number: int) -> Event:
         body=_body(envelope["body"]),
         enqueued_at=_time(envelope.get("enqueued_time")),
         partition_key=as_id(envelope.get("partition_key")),
+        properties=as_object(envelope.get("properties")),
     )
 
 
@@ -137,6 +138,10 @@ def _avro(file: Path) -> Iterator[Event]:
                 position=number,
                 body=values.get("Body") or b"",
                 enqueued_at=_time(values.get("EnqueuedTimeUtc")),
+                partition_key=as_id(
+                    (as_object(values.get("SystemProperties")) or {}).get("x-opt-partition-key")
+                ),
+                properties=as_object(values.get("Properties")),
             )
 
 

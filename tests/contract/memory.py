@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from itertools import count
 
 from chargeback.journal import paths
@@ -100,6 +101,7 @@ class FaultySegments:
 class MemoryObjects:
     def __init__(self):
         self.objects: dict[str, Object] = {}
+        self.times: dict[str, datetime] = {}
         self._tags = count()
 
     def get(self, path):
@@ -111,11 +113,15 @@ class MemoryObjects:
         found = self.objects[path].tag if path in self.objects else ABSENT
         if tag not in (ANY, found):
             raise MovedError("changed")
+        self.times[path] = datetime.now(UTC)
         self.objects[path] = Object(body, dict(about or {}), str(next(self._tags)))
         return self.objects[path].tag
 
     def names(self, folder):
         return sorted(path for path in self.objects if path.startswith(folder))
+
+    def written(self, folder):
+        return {path: self.times[path] for path in self.names(folder)}
 
     def delete(self, path):
         self.objects.pop(path, None)
@@ -154,9 +160,13 @@ class MemoryStorage:
         return self.folders.setdefault(folder, MemorySegments())
 
     def ledger(self, *, writer, now, **options):
-        def folders():
-            return [name.removeprefix(JOURNALS) for name, found in self.folders.items() if found.blobs]
+        def ends():
+            return {
+                name.removeprefix(JOURNALS): str({part: len(data) for part, (data, _) in found.blobs.items()})
+                for name, found in self.folders.items()
+                if found.blobs
+            }
 
         return StorageLedger(
-            self.objects, self.leases, self.segments, folders, writer=writer, now=now, **options
+            self.objects, self.leases, self.segments, ends, writer=writer, now=now, **options
         )

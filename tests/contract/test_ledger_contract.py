@@ -1,6 +1,6 @@
 """Pending states, dead letters, cursors and write-once copies, as the worker uses them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -89,6 +89,16 @@ class TestDeadLetters:
 
         assert ledger.dead_letters.get("a") is None
 
+    def test_sweeps_what_was_kept_before_an_instant(self, ledger):
+        for path in ("ns/hub/1/0/1", "ns/hub/1/0/2"):
+            ledger.dead_letters.put(path, b"x", {"reason": "not_json"})
+        ledger.pending.save(STREAM, 1, "a", b"")
+
+        assert ledger.dead_letters.sweep(datetime.now(UTC) - timedelta(minutes=1)) == 0
+        assert ledger.dead_letters.sweep(datetime.now(UTC) + timedelta(minutes=1)) == 2
+        assert list(ledger.dead_letters.list()) == []
+        assert ledger.pending.journals() == [STREAM]
+
     def test_ten_endless_values_are_cut_and_kept(self, ledger):
         about = {f"word_{letter}": "🙂é%" * 5000 for letter in "abcdefghij"}
         ledger.dead_letters.put("a", b"body", about)
@@ -122,6 +132,12 @@ class TestWriteOnce:
         assert ledger.fetch("rates/3f2a.json") == b"1"
 
 
+def append(ledger, name, position):
+    entry = Entry(position=position, enqueued_at=None, rows=(Ignored(row_id="r", reason="metric"),))
+    journal = ledger.journal(name)
+    journal.append([entry], after=journal.watermark(), batch_id=f"b{position}")
+
+
 class TestJournals:
     def test_names_every_journal_that_was_written(self, ledger):
         names = sorted([STREAM, "source/" + "3f2a" * 16, "expiry/ns/hub/1/0", "run/a/b", ODD])
@@ -132,6 +148,17 @@ class TestJournals:
 
         assert ledger.journals() == names
         assert ledger.journal(STREAM) is ledger.journal(STREAM)
+
+    def test_a_journal_that_grew_has_another_mark_and_the_others_have_not(self, ledger):
+        for name in ("source/a", "source/b"):
+            append(ledger, name, 1)
+        before = ledger.ends()
+        append(ledger, "source/a", 2)
+        after = ledger.ends()
+
+        assert set(before) == set(after) == {"source/a", "source/b"}
+        assert before["source/a"] != after["source/a"]
+        assert before["source/b"] == after["source/b"]
 
     @pytest.mark.parametrize("name", ["", "stream/", "/a", "a//b"])
     def test_refuses_an_empty_part(self, ledger, name):

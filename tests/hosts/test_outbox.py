@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
-from chargeback.custom_events import CHARGE_EVENT, CHARGE_PROPERTIES, custom_event
+from chargeback.custom_events import ALIAS_EVENT, CHARGE_EVENT, CHARGE_PROPERTIES, custom_event
 from chargeback.facts import Facts
 from chargeback.journal.local import ledger as local_ledger
 from chargeback.journal.rows import Identity, Part
-from chargeback.outbox import drain
+from chargeback.outbox import WithAlias, drain
 from chargeback.ports import Entry
 from chargeback.sinks.application_insights import ApplicationInsights
 from tests.support.calls import Counts
@@ -186,3 +186,48 @@ def test_an_unfolded_key_shows_its_digits_so_that_eight_of_them_tell_consumers_a
     unfolded = msgspec.structs.replace(charge, subscription_id=f"key-{charge.subscription_key_id}")
 
     assert custom_event(unfolded).properties["AppKey"] == charge.subscription_key_id
+
+
+def test_with_the_alias_every_charge_is_sent_under_both_names_and_counts_once(ledger, endpoint, sender):
+    rows = rows_of(*(render(call, "v1")[0] for call in some_calls(3)))
+    commit(ledger, rows)
+
+    done = drained(ledger, WithAlias(sender))
+
+    assert (done.confirmed, done.is_empty) == (3, True)
+    assert dict(endpoint.accepted) == {row.charge_id: 2 for row in rows}
+    sent = [item["data"]["baseData"] for item in endpoint.items]
+    alias = next(each["properties"] for each in sent if each["name"] == ALIAS_EVENT)
+    assert {
+        name: alias[name] for name in ("appSubscriptionKey", "promptTokens", "totalTokens", "timestamp")
+    } == {
+        "appSubscriptionKey": "sub-shop",
+        "promptTokens": "100",
+        "totalTokens": "120",
+        "timestamp": "2026-11-18T12:00:00Z",
+    }
+
+
+@pytest.mark.parametrize("item", [1, 4], ids=["the event", "its alias"])
+def test_a_charge_is_open_until_its_event_and_its_alias_are_confirmed(ledger, endpoint, sender, item):
+    rows = rows_of(*(render(call, "v1")[0] for call in some_calls(3)))
+    commit(ledger, rows)
+    endpoint.script(receipt(206, errors={item: 503}), always(status(503)))
+
+    first = drained(ledger, WithAlias(sender))
+    endpoint.script()
+    second = drained(ledger, WithAlias(sender))
+
+    assert (first.confirmed, first.is_empty, second.confirmed) == (2, False, 2)
+    assert endpoint.accepted[rows[1].charge_id] >= 2
+
+
+def test_a_refused_alias_is_a_dead_letter_and_does_not_block(ledger, endpoint, sender):
+    rows = rows_of(*(render(call, "v1")[0] for call in some_calls(2)))
+    commit(ledger, rows)
+    endpoint.script(receipt(206, errors={3: 400}))
+
+    done = drained(ledger, WithAlias(sender))
+
+    assert (done.confirmed, done.refused, done.is_empty) == (1, 1, True)
+    assert ledger.dead_letters.get(f"telemetry/{rows[1].row_id}")

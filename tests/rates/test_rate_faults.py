@@ -24,7 +24,7 @@ CASES = [
         "currency: USD",
         "currency: USD\nratez: []",
         [
-            "error: t.yaml:4: ratez: found an unknown key, expected one of schema_version, table_id, currency, price_basis, source, models, rates, deployments, defaults, subscriptions, cost_centres, assignments, policy (did you mean 'rates'?)"
+            "error: t.yaml:4: ratez: found an unknown key, expected one of schema_version, table_id, currency, price_basis, source, models, rates, deployments, defaults, subscriptions, cost_centres, assignments, pools, budgets, policy (did you mean 'rates'?)"
         ],
     ),
     (
@@ -80,7 +80,7 @@ CASES = [
         "- {id: CC3, [a]: b}\n",
         [
             "error: t.yaml:96: cost_centres[2]: found a key that is not text, expected text as key",
-            'error: t.yaml:96: cost_centres[2]["?"]: found an unknown key, expected one of id, name',
+            'error: t.yaml:96: cost_centres[2]["?"]: found an unknown key, expected one of id, name, markups',
         ],
     ),
     (
@@ -396,7 +396,7 @@ CASES = [
         "{product: gold, cost_centre: CC1}",
         "{cost_centre: CC1}",
         [
-            "error: t.yaml:102: assignments[4]: found the keys: cost_centre, expected subscription, app, both, or product alone"
+            "error: t.yaml:102: assignments[4]: found the keys: cost_centre, expected subscription, app, both, or product or tag alone"
         ],
     ),
     (
@@ -404,7 +404,7 @@ CASES = [
         "{product: gold, cost_centre: CC1}",
         "{product: gold, app: a, cost_centre: CC1}",
         [
-            "error: t.yaml:102: assignments[4]: found the keys: app, cost_centre, product, expected subscription, app, both, or product alone"
+            "error: t.yaml:102: assignments[4]: found the keys: app, cost_centre, product, expected subscription, app, both, or product or tag alone"
         ],
     ),
     (
@@ -498,7 +498,7 @@ CASES = [
         "cost_centre: CC1, to: 2026-04-01",
         "cost_centre: CC1, to: 2026-04-02",
         [
-            "error: t.yaml:99: assignments[1]: found 2026-04-01 to open end, expected one cost centre at a time for the same subscription, app or product; assignments[0] has always to 2026-04-02"
+            "error: t.yaml:99: assignments[1]: found 2026-04-01 to open end, expected one cost centre at a time for the same subscription, app, product or tag; assignments[0] has always to 2026-04-02"
         ],
     ),
     (

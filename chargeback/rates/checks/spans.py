@@ -55,10 +55,38 @@ def key_spans(rows: Rows) -> Iterator[Span]:
 
 def assignment_spans(rows: Rows) -> Iterator[Span]:
     for index, row in enumerate(rows.assignments):
-        yield Span(("assignments", index), (row.subscription, row.app, row.product), row.start, row.to)
+        yield Span(
+            ("assignments", index), (row.subscription, row.app, row.product, row.tag), row.start, row.to
+        )
 
 
-ALL = (rate_spans, deployment_spans, default_spans, key_spans, assignment_spans)
+def markup_spans(rows: Rows) -> Iterator[Span]:
+    for index, centre in enumerate(rows.cost_centres):
+        for number, row in enumerate(centre.markups):
+            yield Span(("cost_centres", index, "markups", number), (centre.id,), row.start, row.to)
+
+
+def budget_spans(rows: Rows) -> Iterator[Span]:
+    for index, row in enumerate(rows.budgets):
+        yield Span(("budgets", index), (row.cost_centre,), row.start, row.to)
+
+
+def amount_spans(rows: Rows) -> Iterator[Span]:
+    for index, pool in enumerate(rows.pools):
+        for number, row in enumerate(pool.amounts):
+            yield Span(("pools", index, "amounts", number), (pool.id,), row.start, row.to)
+
+
+ALL = (
+    rate_spans,
+    deployment_spans,
+    default_spans,
+    key_spans,
+    assignment_spans,
+    markup_spans,
+    budget_spans,
+    amount_spans,
+)
 
 
 def reversed_spans(rows: Rows) -> Iterator[Finding]:
@@ -86,8 +114,16 @@ def overlapping_keys(rows: Rows) -> Iterable[Finding]:
 
 def overlapping_assignments(rows: Rows) -> Iterable[Finding]:
     return _overlaps(
-        assignment_spans(rows), "one cost centre at a time for the same subscription, app or product"
+        assignment_spans(rows), "one cost centre at a time for the same subscription, app, product or tag"
     )
+
+
+def overlapping_markups(rows: Rows) -> Iterable[Finding]:
+    return _overlaps(markup_spans(rows), "one markup at a time for a cost centre")
+
+
+def overlapping_budgets(rows: Rows) -> Iterable[Finding]:
+    return _overlaps(budget_spans(rows), "one budget at a time for a cost centre")
 
 
 def gaps_in_rates(rows: Rows) -> Iterator[Finding]:
@@ -124,12 +160,25 @@ def _without_key(span: Span) -> Span:
     return Span(span.path, (), span.start, span.to)
 
 
+_SECTIONS = (
+    "rates",
+    "deployments",
+    "defaults",
+    "subscriptions",
+    "assignments",
+    "cost_centres",
+    "budgets",
+    "pools",
+)
+
 CHECKS = (
-    Check(reversed_spans, ("rates", "deployments", "defaults", "subscriptions", "assignments")),
+    Check(reversed_spans, _SECTIONS),
     Check(overlapping_rates, ("rates",)),
     Check(gaps_in_rates, ("rates",)),
     Check(overlapping_deployments, ("deployments",)),
     Check(overlapping_defaults, ("defaults",)),
     Check(overlapping_keys, ("subscriptions",)),
     Check(overlapping_assignments, ("assignments",)),
+    Check(overlapping_markups, ("cost_centres",)),
+    Check(overlapping_budgets, ("budgets",)),
 )

@@ -1,0 +1,24 @@
+"""``chargeback explain``: one charge, taken apart."""
+
+from typing import Annotated
+
+import typer
+
+from chargeback.cli.report import LedgerOption, RatesOption, books_of
+from chargeback.report.explain import explain as explain_charge
+from chargeback.wiring import open_ledger, settings
+
+
+def explain(
+    charge_id: Annotated[str, typer.Argument(help="Charge id (TokenInfoId), its beginning, or a row id.")],
+    ledger: LedgerOption = None,
+    rates: RatesOption = None,
+) -> None:
+    """Tell how a charge came about, meter by meter; for an unpriced one, which rates were considered and why none applied.
+
+    Example: chargeback explain 3f2b8c0d
+    """
+    store = open_ledger(ledger, settings())
+    with books_of(ledger, rates) as books:
+        for line in explain_charge(books, store, charge_id):
+            typer.echo(line)

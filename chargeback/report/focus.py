@@ -1,0 +1,443 @@
+"""The bill in FOCUS 1.2, the FinOps Foundation's open format; and a checker of the rules that matter here.
+
+One row a day, payer, deployment and meter, and one a day and share of a pool. Usage without a price is never
+exported: the format has no way to say "unknown", and a cost of 0 would be a lie.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from chargeback.pools import allocate
+from chargeback.rates.words import CURRENCIES, PROVISIONED_TYPES
+from chargeback.rating import EXACT
+from chargeback.report.books import Books
+from chargeback.report.lines import CALLS, MARKUP_REST, POOLS
+from chargeback.report.query import currency, exact_sum, plain
+from chargeback.report.span import Span
+
+MANDATORY = [
+    "BilledCost",
+    "BillingAccountId",
+    "BillingAccountName",
+    "BillingCurrency",
+    "BillingPeriodEnd",
+    "BillingPeriodStart",
+    "ChargeCategory",
+    "ChargeClass",
+    "ChargeDescription",
+    "ChargePeriodEnd",
+    "ChargePeriodStart",
+    "ContractedCost",
+    "EffectiveCost",
+    "InvoiceIssuerName",
+    "ListCost",
+    "PricingQuantity",
+    "PricingUnit",
+    "ProviderName",
+    "PublisherName",
+    "ServiceCategory",
+    "ServiceName",
+]
+OTHERS = [
+    "ChargeFrequency",
+    "ConsumedQuantity",
+    "ConsumedUnit",
+    "ContractedUnitPrice",
+    "ListUnitPrice",
+    "PricingCategory",
+    "RegionId",
+    "RegionName",
+    "ResourceId",
+    "ResourceName",
+    "ResourceType",
+    "ServiceSubcategory",
+    "SkuId",
+    "SkuMeter",
+    "SkuPriceDetails",
+    "SkuPriceId",
+    "SubAccountId",
+    "SubAccountName",
+    "SubAccountType",
+    "Tags",
+    "AllocatedMethodId",
+    "AllocatedMethodDetails",
+    "AllocatedResourceId",
+    "AllocatedResourceName",
+    "x_CostCentre",
+    "x_Corrects",
+    "x_EstimatedQuantity",
+    "x_Markup",
+    "x_RateTableVersion",
+    "x_RequestCount",
+]
+COLUMNS = (*MANDATORY, *OTHERS)
+
+_METERS = {
+    "input_text": "Input Tokens",
+    "input_cached_text": "Cached Input Tokens",
+    "cache_write_text": "Cache Write Tokens",
+    "output_text": "Output Tokens",
+    "input_audio": "Audio Input Tokens",
+    "input_cached_audio": "Cached Audio Input Tokens",
+    "output_audio": "Audio Output Tokens",
+    "input_image": "Image Input Tokens",
+    "input_cached_image": "Cached Image Input Tokens",
+    "output_image": "Image Output Tokens",
+}
+_UNITS = {
+    "tokens": "Tokens",
+    "hours": "Hours",
+    "seconds": "Seconds",
+    "characters": "Characters",
+    "each": "Requests",
+}
+_KEYS = (
+    "cost_centre, subscription_id, subscription_name, app_id, tags, account, deployment, deployment_type, "
+    "model, region, service_tier, corrects"
+)
+_KEY_NAMES: tuple[str, ...] = tuple(_KEYS.split(", "))
+
+
+class Exported(Struct, frozen=True, kw_only=True):
+    file: Path
+    rows: int
+    billed: Decimal
+    left_out: int
+    """Calls that have no price and are billable."""
+
+    @property
+    def told(self) -> str:
+        rest = f"; {self.left_out:,} calls without a price are not in it" if self.left_out else ""
+        return f"{self.file}: {self.rows:,} FOCUS 1.2 rows, billed {self.billed:f}{rest}"
+
+
+def export(file: Path, books: Books, span: Span) -> Exported:
+    """Write the file. Money in it adds up to the bill exactly."""
+    count, billed = 0, Decimal(0)
+    with file.open("w", encoding="utf-8", newline="") as out:
+        rows = csv.DictWriter(out, COLUMNS, restval="")
+        rows.writeheader()
+        for row in _rows(books, span, currency(books, span)):
+            rows.writerow({name: _cell(value) for name, value in row.items()})
+            billed = EXACT.add(billed, row["BilledCost"])
+            count += 1
+    left_out = books.db.one(
+        f"SELECT count(*) FROM entries WHERE rating IN ('unpriced', 'unmetered') AND {span.condition}"
+    )
+    return Exported(file=file, rows=count, billed=plain(billed), left_out=int(left_out or 0))
+
+
+def _rows(books: Books, span: Span, money: str) -> Iterator[dict[str, Any]]:
+    yield from _usage_rows(books, span, money)
+    yield from _pool_rows(books, span, money)
+    for _, centre, corrects, rest in books.db.rows(MARKUP_REST):
+        if span.start is None or span.start == books.closed_until:
+            yield _adjustment(books, money, centre, corrects, plain(Decimal(rest)))
+
+
+def _usage_rows(books: Books, span: Span, money: str) -> Iterator[dict[str, Any]]:
+    query = f"""
+SELECT coalesce(CASE kind WHEN 'correction' THEN occurred_at END, "at")::DATE AS day,
+    date_trunc('month', "at")::DATE AS billed_in, {_KEYS}, rate_table_version, meter, unit, price, per, rate_id,
+    sum(quantity), sum(line_cost), sum(line_markup), count(*),
+    coalesce(sum(quantity) FILTER (usage_source = 'estimated'), 0)
+FROM ({CALLS}) WHERE {span.condition} GROUP BY ALL ORDER BY ALL"""
+    for batch in books.db.batches(query):
+        for row in batch:
+            yield _usage_row(row, money)
+
+
+def _usage_row(row: tuple[Any, ...], money: str) -> dict[str, Any]:
+    day, billed_in, *keys = row[:14]
+    version, meter, unit, price, per, rate_id, quantity, cost, markup, count, estimated = row[14:]
+    who: dict[str, Any] = dict(zip(_KEY_NAMES, keys, strict=True))
+    cost, markup, price, quantity = (plain(Decimal(each)) for each in (cost, markup, price, quantity))
+    words = _UNITS[unit]
+    return {
+        **_common(day, billed_in, who, money),
+        "BilledCost": exact_sum(cost, markup),
+        "ListCost": cost,
+        "ContractedCost": cost,
+        "EffectiveCost": cost,
+        "ChargeDescription": f"{who['model'] or 'unknown model'} {_METERS.get(meter, meter)}, {who['deployment_type']}",
+        "ConsumedQuantity": quantity,
+        "ConsumedUnit": words,
+        "PricingQuantity": plain(EXACT.divide(quantity, Decimal(per))),
+        "PricingUnit": words if per == 1 else f"{per} {words}",
+        "ListUnitPrice": price,
+        "ContractedUnitPrice": price,
+        "PricingCategory": "Standard",
+        "SkuMeter": _METERS.get(meter, meter),
+        "SkuPriceId": rate_id,
+        "SkuPriceDetails": _details(who),
+        "x_Markup": markup,
+        "x_RateTableVersion": version,
+        "x_RequestCount": count,
+        "x_EstimatedQuantity": plain(Decimal(estimated)),
+    }
+
+
+def _common(day: Any, billed_in: Any, who: Mapping[str, Any], money: str) -> dict[str, Any]:
+    """Return what every row has. A correction keeps its own day and is billed in a later month."""
+    start = datetime(billed_in.year, billed_in.month, 1, tzinfo=UTC)
+    begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    end = datetime(start.year + start.month // 12, start.month % 12 + 1, 1, tzinfo=UTC)
+    corrects = who.get("corrects")
+    tags: dict[str, str | None] = {"cost_center": who.get("cost_centre"), "app_id": who.get("app_id")}
+    tags |= who.get("tags") or {}
+    account, deployment = who.get("account"), who.get("deployment")
+    return {
+        "BillingAccountId": "azure-openai-platform",
+        "BillingAccountName": "Azure OpenAI platform",
+        "BillingCurrency": money,
+        "BillingPeriodStart": start,
+        "BillingPeriodEnd": end,
+        "ChargePeriodStart": begin,
+        "ChargePeriodEnd": begin + timedelta(days=1),
+        "ChargeCategory": "Usage",
+        "ChargeClass": "Correction" if corrects else None,
+        "ChargeFrequency": "Usage-Based",
+        "InvoiceIssuerName": "Platform team",
+        "ProviderName": "Microsoft",
+        "PublisherName": "Microsoft",
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceName": "Azure OpenAI",
+        "ServiceSubcategory": "Generative AI",
+        "RegionId": who.get("region"),
+        "RegionName": who.get("region"),
+        "ResourceId": f"{account or '-'}/{deployment}" if deployment else None,
+        "ResourceName": deployment,
+        "ResourceType": "Model Deployment" if deployment else None,
+        "SkuId": "|".join(str(who.get(name) or "-") for name in ("model", "deployment_type", "region")),
+        "SubAccountId": who.get("subscription_id"),
+        "SubAccountName": who.get("subscription_name") or who.get("subscription_id"),
+        "SubAccountType": "APIM Subscription" if who.get("subscription_id") else None,
+        "Tags": _json({name: value for name, value in tags.items() if value is not None}),
+        "x_CostCentre": who.get("cost_centre"),
+        "x_Corrects": corrects,
+    }
+
+
+def _details(who: Mapping[str, Any]) -> str:
+    model, _, version = str(who.get("model") or "").partition("@")
+    told = {
+        "x_Model": model,
+        "x_ModelVersion": version,
+        "x_DeploymentType": who.get("deployment_type"),
+        "x_ServiceTier": who.get("service_tier") or "default",
+    }
+    return _json(told)
+
+
+def _pool_rows(books: Books, span: Span, money: str) -> Iterator[dict[str, Any]]:
+    """Yield the shares of each pool and day; their ratios add up to 1 exactly."""
+    query = f"""
+SELECT "at"::DATE AS day, pool, kind, {_KEYS}, sum(pool_cost), sum(weight)
+FROM ({POOLS}) WHERE {span.condition} GROUP BY ALL HAVING sum(pool_cost) <> 0 ORDER BY ALL"""
+    grouped: dict[tuple[Any, str], list[tuple[Any, ...]]] = {}
+    for row in books.db.rows(query):
+        grouped.setdefault((row[0], row[1]), []).append(row)
+    for (day, pool), rows in grouped.items():
+        ratios = allocate(Decimal(1), {place: abs(Decimal(row[-2])) for place, row in enumerate(rows)})
+        for place, row in enumerate(rows):
+            yield _pool_row(day, pool, row, ratios[place], money)
+
+
+def _pool_row(day: Any, pool: str, row: tuple[Any, ...], ratio: Decimal, money: str) -> dict[str, Any]:
+    kind, keys, amount, weight = row[2], row[3:-2], plain(Decimal(row[-2])), row[-1]
+    who: dict[str, Any] = dict(zip(_KEY_NAMES, keys, strict=True))
+    element: dict[str, Any] = {"AllocatedRatio": f"{plain(ratio):f}"}
+    if weight is not None:
+        element |= {"UsageUnit": "Weighted Tokens", "UsageQuantity": f"{plain(Decimal(weight)):f}"}
+    committed = who["deployment_type"] in PROVISIONED_TYPES or kind == "idle"
+    return {
+        **_common(day, day, who, money),
+        "BilledCost": amount,
+        "ListCost": amount,
+        "ContractedCost": amount,
+        "EffectiveCost": amount,
+        "ChargeDescription": f"Pool {pool}, {'unused capacity' if kind == 'idle' else 'share by use'}",
+        "PricingQuantity": Decimal(1),
+        "PricingUnit": "Allocations",
+        "ListUnitPrice": amount,
+        "ContractedUnitPrice": amount,
+        "PricingCategory": "Committed" if committed else "Standard",
+        "SkuMeter": "Pool Share" if kind == "pool" else "Pool Idle",
+        "SkuPriceId": f"pool:{pool}",
+        "AllocatedMethodId": pool,
+        "AllocatedMethodDetails": _json({"Elements": [element]}),
+        "AllocatedResourceId": f"pool:{pool}",
+        "AllocatedResourceName": pool,
+    }
+
+
+def _adjustment(
+    books: Books, money: str, centre: str | None, corrects: str, amount: Decimal
+) -> dict[str, Any]:
+    at = books.closed_until or datetime(1970, 1, 1, tzinfo=UTC)
+    row = _common(at.date(), at.date(), {"cost_centre": centre, "corrects": corrects}, money)
+    return {
+        **row,
+        "ChargeCategory": "Adjustment",
+        "BilledCost": amount,
+        "ListCost": Decimal(0),
+        "ContractedCost": Decimal(0),
+        "EffectiveCost": Decimal(0),
+        "ChargeDescription": f"Markup of corrected calls of {corrects}",
+        "x_Markup": amount,
+    }
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+# ---------------------------------------------------------------- the checker
+
+_NOT_NULL = tuple(name for name in MANDATORY if name not in ("ChargeClass", "PricingQuantity", "PricingUnit"))
+_NUMBERS = [
+    "BilledCost",
+    "ListCost",
+    "ContractedCost",
+    "EffectiveCost",
+    "PricingQuantity",
+    "ConsumedQuantity",
+    "ListUnitPrice",
+    "ContractedUnitPrice",
+]
+_TIMES = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
+_ENUMS: dict[str, tuple[str, ...]] = {
+    "ChargeCategory": ("Usage", "Purchase", "Tax", "Credit", "Adjustment"),
+    "ChargeClass": ("", "Correction"),
+    "ChargeFrequency": ("", "One-Time", "Recurring", "Usage-Based"),
+    "PricingCategory": ("", "Standard", "Dynamic", "Committed", "Other"),
+    "ServiceCategory": ("AI and Machine Learning",),
+}
+_UNIT = re.compile(r"(\d+ )?[A-Z][A-Za-z]*( [A-Z][A-Za-z]*)*")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+MOST_FAULTS = 50
+
+
+def check(file: Path) -> list[str]:
+    """Return what breaks a rule, by line and column; at most the first fifty."""
+    with file.open(encoding="utf-8", newline="") as source:
+        rows = csv.DictReader(source)
+        missing = [name for name in MANDATORY if name not in (rows.fieldnames or ())]
+        if missing:
+            return [f"{file}:1: missing {', '.join(missing)}; expected all mandatory columns of FOCUS 1.2"]
+        faults: list[str] = []
+        for number, row in enumerate(rows, 2):
+            faults += [f"{file}:{number}: {fault}" for fault in _faults(row)]
+            if len(faults) >= MOST_FAULTS:
+                return faults[:MOST_FAULTS]
+    return faults
+
+
+def _faults(row: Mapping[str, str]) -> Iterator[str]:
+    for rule in _RULES:
+        yield from rule(row)
+
+
+def _nulls(row: Mapping[str, str]) -> Iterator[str]:
+    for name in _NOT_NULL:
+        if not row[name]:
+            yield f"{name}: found nothing, expected a value"
+    if row["ChargeCategory"] == "Usage" and not row["ChargeClass"]:
+        for name in ("PricingQuantity", "PricingUnit"):
+            if not row[name]:
+                yield f"{name}: found nothing, expected a value for usage that is no correction"
+
+
+def _types(row: Mapping[str, str]) -> Iterator[str]:
+    for name in _NUMBERS:
+        if row.get(name) and _number(row[name]) is None:
+            yield f"{name}: found {row[name]!r}, expected a plain decimal number"
+    for name in _TIMES:
+        if row[name] and not _INSTANT.fullmatch(row[name]):
+            yield f"{name}: found {row[name]!r}, expected an instant such as 2026-11-01T00:00:00Z"
+    if row["BillingCurrency"] not in CURRENCIES:
+        yield f"BillingCurrency: found {row['BillingCurrency']!r}, expected an ISO 4217 code"
+    for name in ("PricingUnit", "ConsumedUnit"):
+        if row.get(name) and not _UNIT.fullmatch(row[name]):
+            yield f"{name}: found {row[name]!r}, expected a unit such as 1000000 Tokens"
+    for name in ("Tags", "SkuPriceDetails", "AllocatedMethodDetails"):
+        if row.get(name) and not _is_object(row[name]):
+            yield f"{name}: found no JSON object"
+
+
+def _words(row: Mapping[str, str]) -> Iterator[str]:
+    for name, words in _ENUMS.items():
+        if row.get(name, "") not in words:
+            yield f"{name}: found {row[name]!r}, expected one of {', '.join(word or 'nothing' for word in words)}"
+
+
+def _periods(row: Mapping[str, str]) -> Iterator[str]:
+    first, last, begin, end = (
+        row[name]
+        for name in ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
+    )
+    if not first < last or not begin < end:
+        yield "periods: expected ends after starts (ends are exclusive)"
+    if row["ChargeClass"] != "Correction" and not (first <= begin and end <= last):
+        yield f"ChargePeriodStart: found {begin} to {end}, expected within the billing period {first} to {last}"
+
+
+def _arithmetic(row: Mapping[str, str]) -> Iterator[str]:
+    quantity = _number(row["PricingQuantity"])
+    for cost, price in (("ListCost", "ListUnitPrice"), ("ContractedCost", "ContractedUnitPrice")):
+        each, whole = _number(row.get(price, "")), _number(row[cost])
+        if (
+            each is not None
+            and quantity is not None
+            and whole is not None
+            and EXACT.multiply(each, quantity) != whole
+        ):
+            yield f"{cost}: found {row[cost]}, expected {price} x PricingQuantity = {EXACT.multiply(each, quantity):f}"
+
+
+def _skus(row: Mapping[str, str]) -> Iterator[str]:
+    if row.get("ListUnitPrice") and not row.get("SkuPriceId"):
+        yield "SkuPriceId: found nothing, expected the price's id beside a ListUnitPrice"
+    if bool(row.get("ConsumedQuantity")) is not bool(row.get("ConsumedUnit")):
+        yield "ConsumedUnit: expected exactly beside a ConsumedQuantity"
+
+
+_RULES: tuple[Callable[[Mapping[str, str]], Iterator[str]], ...] = (
+    _nulls,
+    _types,
+    _words,
+    _periods,
+    _arithmetic,
+    _skus,
+)
+
+
+def _number(value: str) -> Decimal | None:
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and "E" not in value.upper() else None
+
+
+def _is_object(value: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(value), dict)
+    except msgspec.DecodeError:
+        return False
