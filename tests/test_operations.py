@@ -32,5 +32,9 @@ def test_a_deployment_named_like_a_free_path_is_a_call():
 def test_what_a_url_says():
     url = f"{HOST}/deployments/chat-eu/chat/completions?api-version=2024-10-21"
 
-    assert (deployment_in(url), api_version_in(url), account_in(url)) == ("chat-eu", "2024-10-21", "aoai-weu-1")
+    assert (deployment_in(url), api_version_in(url), account_in(url)) == (
+        "chat-eu",
+        "2024-10-21",
+        "aoai-weu-1",
+    )
     assert account_in("https://example.org/openai") is None

@@ -122,9 +122,9 @@ def _as_json(found: list[tuple[str, Difference]]) -> None:
 
 
 def _as_csv(found: list[tuple[str, Difference]]) -> None:
-    out = csv.DictWriter(sys.stdout, _COLUMNS)
-    out.writeheader()
-    out.writerows(_cells(source, each) for source, each in found)
+    out = csv.writer(sys.stdout)
+    out.writerow(_COLUMNS)
+    out.writerows(_cells(source, each).values() for source, each in found)
 
 
 def _as_table(found: list[tuple[str, Difference]]) -> None:

@@ -40,7 +40,8 @@ from chargeback.wiring import fetched, open_ledger, open_sender, settings
 
 def replay(
     paths: Annotated[
-        list[Path], typer.Argument(help="Files (.jsonl, .json, .avro), folders or blob URLs of captured events.")
+        list[Path],
+        typer.Argument(help="Files (.jsonl, .json, .avro), folders or blob URLs of captured events."),
     ],
     rates: Annotated[
         Path | None,

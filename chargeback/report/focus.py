@@ -138,9 +138,8 @@ def export(file: Path, books: Books, span: Span) -> Exported:
 def _rows(books: Books, span: Span, money: str) -> Iterator[dict[str, Any]]:
     yield from _usage_rows(books, span, money)
     yield from _pool_rows(books, span, money)
-    for _, centre, corrects, rest in books.db.rows(MARKUP_REST):
-        if span.start is None or span.start == books.closed_until:
-            yield _adjustment(books, money, centre, corrects, plain(Decimal(rest)))
+    for billed_in, centre, corrects, rest in books.db.rows(MARKUP_REST.format(condition=span.condition)):
+        yield _adjustment(billed_in, money, centre, corrects, plain(Decimal(rest)))
 
 
 def _usage_rows(books: Books, span: Span, money: str) -> Iterator[dict[str, Any]]:
@@ -279,11 +278,8 @@ def _pool_row(day: Any, pool: str, row: tuple[Any, ...], ratio: Decimal, money: 
     }
 
 
-def _adjustment(
-    books: Books, money: str, centre: str | None, corrects: str, amount: Decimal
-) -> dict[str, Any]:
-    at = books.closed_until or datetime(1970, 1, 1, tzinfo=UTC)
-    row = _common(at.date(), at.date(), {"cost_centre": centre, "corrects": corrects}, money)
+def _adjustment(day: Any, money: str, centre: str | None, corrects: str, amount: Decimal) -> dict[str, Any]:
+    row = _common(day, day, {"cost_centre": centre, "corrects": corrects}, money)
     return {
         **row,
         "ChargeCategory": "Adjustment",

@@ -2,11 +2,13 @@
 
 from chargeback.report.columns import COST, MONEY
 
+WITH_LINES = "(kind = 'call' AND rating = 'priced') OR kind = 'correction'"
+"""A correction has lines whatever it is now: those that are taken back."""
+
 CALLS = f"""
 SELECT entries.* EXCLUDE (lines, pool_cost), l.meter, l.quantity, l.unit, l.price, l.per, l.rate_id,
     l.cost AS line_cost, l.cost * markup_factor AS line_markup, NULL::{MONEY} AS pool_cost
-FROM (SELECT *, unnest(lines) AS l FROM entries WHERE rating = 'priced' AND kind IN ('call', 'correction'))
-    AS entries
+FROM (SELECT *, unnest(lines) AS l FROM entries WHERE {WITH_LINES}) AS entries
 """
 """A row for each meter of each priced call."""
 
@@ -19,7 +21,8 @@ FROM entries WHERE kind IN ('pool', 'idle')
 """A row for each share of a pool."""
 
 MARKUP_REST = """
-SELECT kind, cost_centre, corrects, coalesce(sum(markup), 0) - coalesce(sum(total_cost * markup_factor), 0) AS rest
-FROM entries WHERE kind = 'correction' GROUP BY ALL HAVING rest <> 0
+SELECT date_trunc('month', "at")::DATE AS billed_in, cost_centre, corrects,
+    coalesce(sum(markup), 0) - coalesce(sum(total_cost * markup_factor), 0) AS rest
+FROM entries WHERE kind = 'correction' AND {condition} GROUP BY ALL HAVING rest <> 0 ORDER BY ALL
 """
 """What a changed markup adds to or takes from the corrections of a closed month."""

@@ -19,6 +19,7 @@ from chargeback.report.bill import Group
 from chargeback.report.books import Books
 from chargeback.report.closed import Manifest
 from chargeback.report.columns import text
+from chargeback.report.lines import WITH_LINES
 from chargeback.report.query import currency, exact_sum, groups, plain
 from chargeback.report.span import Span
 
@@ -105,7 +106,7 @@ def check_manifest(made: Sequence[Statement], manifest: Manifest) -> None:
 def _lines(books: Books, span: Span, centre: str | None) -> Iterator[tuple[object, ...]]:
     mine = "cost_centre IS NULL" if centre is None else f"cost_centre = {text(centre)}"
     where = f"{mine} AND {span.condition}"
-    for row in books.db.rows(_QUERY.format(where=where, who=_WHO)):
+    for row in books.db.rows(_QUERY.format(where=where, who=_WHO, with_lines=WITH_LINES)):
         yield tuple(_cell(value) for value in row)
 
 
@@ -113,8 +114,7 @@ def _lines(books: Books, span: Span, centre: str | None) -> Iterator[tuple[objec
 _QUERY = """
 WITH mine AS (FROM entries WHERE {where}),
 meters AS (
-    SELECT mine.* EXCLUDE (lines), unnest(lines) AS l FROM mine
-    WHERE rating = 'priced' AND kind IN ('call', 'correction')
+    SELECT mine.* EXCLUDE (lines), unnest(lines) AS l FROM mine WHERE {with_lines}
 )
 SELECT kind, {who}, l.meter, count(*), sum(l.quantity), l.unit, l.price, l.per, sum(l.cost) AS amount, corrects, waiver
 FROM meters GROUP BY ALL
@@ -127,10 +127,10 @@ FROM mine WHERE kind IN ('pool', 'idle') GROUP BY ALL
 UNION ALL
 SELECT rating, {who}, rating_reason, count(*), sum(total_tokens), 'tokens', NULL, NULL, sum(total_cost) AS amount,
     corrects, waiver
-FROM mine WHERE rating <> 'priced' AND kind IN ('call', 'correction') GROUP BY ALL
+FROM mine WHERE rating <> 'priced' AND kind = 'call' GROUP BY ALL
 UNION ALL
 SELECT 'no tokens', {who}, NULL, count(*), NULL, NULL, NULL, NULL, sum(total_cost) AS amount, corrects, waiver
-FROM mine WHERE rating = 'priced' AND kind IN ('call', 'correction') AND len(lines) = 0 GROUP BY ALL
+FROM mine WHERE ({with_lines}) AND coalesce(len(lines), 0) = 0 GROUP BY ALL
 ORDER BY 1, 2, 4, 7, 8, 9
 """
 

@@ -22,9 +22,10 @@ from chargeback.journal.rows import Rerated
 from chargeback.pipeline import Context
 from chargeback.report.bill import total
 from chargeback.report.closed import Waiver
+from chargeback.report.focus import check, export
 from chargeback.report.query import groups
 from chargeback.report.span import EVER, Span, month
-from chargeback.report.statements import write
+from chargeback.report.statements import statements, write
 from chargeback.rerating import apply
 from tests.money.books import SAMPLES, STREAM, append, books_at, ledger_at, pass_time, table
 from tests.support import oracle
@@ -186,12 +187,16 @@ def test_what_comes_after_the_close_is_a_correction_of_the_next_month(november, 
             "one late call, one other usage, no duplicate"
         )
         whole = total(next_month)
+        made = statements(books, DECEMBER_SPAN)
+        exported = export(tmp_path / "focus.csv", books, DECEMBER_SPAN)
         found = books.db.rows(
             "SELECT corrects, occurred_at, prompt_tokens FROM due WHERE kind = 'correction' ORDER BY 2"
         )
     with_more = [more if call is CALLS[1] else call for call in CALLS]
     difference = sum(expected(with_more, rates_text()).values()) - sum(again.values())
     assert Fraction(whole.billed) == difference
+    assert sum((each.billed for each in made), Decimal(0)) == whole.billed == exported.billed
+    assert check(tmp_path / "focus.csv") == []
     assert [row[0] for row in found] == ["2026-11", "2026-11"]
     assert found[0][1:] == (CALLS[1].at.replace(tzinfo=None), 5000 - 1002)
 
