@@ -6,6 +6,7 @@ order matters: names are compared without case, and what tells more comes first.
 
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import islice
 
 from chargeback.capture import Capture
 from chargeback.errors import RejectError
@@ -50,6 +51,10 @@ TABLE: tuple[Row, ...] = (
 )
 
 
+MOST_CALLS = 10_000
+"""Of one event. A hub's largest event has room for a few thousand real records; more is a bomb of empty ones."""
+
+
 def read(body: bytes, privacy: Privacy) -> tuple[Capture | RejectError, ...]:
     """Return what the event says, one Capture a call, in the order of the event; never raises for content.
 
@@ -62,7 +67,16 @@ def read(body: bytes, privacy: Privacy) -> tuple[Capture | RejectError, ...]:
     elements = _elements(decoded) if isinstance(decoded.value, list) else (decoded,)
     if not elements:
         return (RejectError("empty", "the body is an empty array; expected events"),)
-    return tuple(capture for element in elements for capture in _read_one(element, privacy))
+    captures = (capture for element in elements for capture in _read_one(element, privacy))
+    found = tuple(islice(captures, MOST_CALLS + 1))
+    if len(found) > MOST_CALLS:
+        return (
+            RejectError(
+                "too_many_records",
+                f"the event holds more than {MOST_CALLS} records; no gateway sends so many",
+            ),
+        )
+    return found
 
 
 def recognise(fields: Fields) -> Row:

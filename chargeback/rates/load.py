@@ -144,7 +144,11 @@ def described(value: object, *, secret: bool = False) -> str:
     if secret:
         return f"text of {len(value)} characters"
     quoted = value if len(value) <= 40 else value[:37] + "..."
-    return f"the plain number {quoted}" if isinstance(value, Plain) and _NUMBER.match(value) else repr(quoted)
+    return (
+        f"the plain number {quoted}"
+        if isinstance(value, Plain) and _NUMBER.match(value[:64])
+        else repr(quoted)
+    )
 
 
 # (error, path) -> what was expected; our own errors say it themselves

@@ -110,3 +110,9 @@ def test_the_key_ends_at_the_reader():
     # printf %s 0a1b2c3d4e5f60718293a4b5c6d7e8f9 | sha256sum | cut -c1-32
     assert capture.facts.subscription_key_id == "435cdbd557a00db74aad01efa3c83ef7"
     assert "0a1b2c3d4e5f60718293a4b5c6d7e8f9" not in repr(capture)
+
+
+def test_a_bomb_of_empty_records_is_one_reject():
+    [error] = formats.read(b"[" + b"{}," * 20_000 + b"{}]", PRIVACY)
+
+    assert error.reason == "too_many_records"
