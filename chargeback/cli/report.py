@@ -63,7 +63,8 @@ def report(
 
 
 def _export(file: Path, books: Books, span: Span) -> None:
-    from chargeback.report.focus import check, export  # noqa: PLC0415  only who wants the export pays for it
+    from chargeback.report.focus import export  # noqa: PLC0415  only who wants the export pays for it
+    from chargeback.report.focus_check import check  # noqa: PLC0415  as above
 
     typer.echo(export(file, books, span).told, err=True)
     faults = check(file)

@@ -6,7 +6,7 @@ and of two at a time one wins and the other is told.
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,8 +21,9 @@ from chargeback.ports import Ledger
 from chargeback.report.books import ENTRY_COLUMNS, Books
 from chargeback.report.closed import FOLDER, File, Frozen, Manifest, Sum, Waiver, encode, path_of
 from chargeback.report.columns import quoted, text
-from chargeback.report.query import cube, currency, exact_sum, plain
+from chargeback.report.query import CUBES, cube, currency, exact_sum, plain
 from chargeback.report.span import Span, instant, month
+from chargeback.report.sql import PARQUET
 
 FILE_BYTES = "64MB"
 
@@ -92,7 +93,9 @@ def close(
     with tempfile.TemporaryDirectory(prefix="chargeback-close-") as folder:
         local = _write(books, ready.span, used, Path(folder))
         files = tuple(_kept(books, ledger, ready.period, file) for file in local)
-        summed = _kept(books, ledger, ready.period, _cube(books, local, Path(folder)))
+        summed = tuple(
+            _kept(books, ledger, ready.period, file) for file in _cubes(books, local, Path(folder))
+        )
         manifest = _manifest(books, ready, local, files, summed, used, now=now, writer=writer)
     _pin_table(books, ledger)
     if not ledger.put_once(path_of(ready.period), encode(manifest)):
@@ -123,18 +126,18 @@ SELECT {columns} FROM (
 )"""
     target = text(str(folder / "part"))
     books.db.run(
-        f"COPY ({query}) TO {target} (FORMAT parquet, COMPRESSION zstd, FILE_SIZE_BYTES '{FILE_BYTES}', "
-        "PER_THREAD_OUTPUT false)"
+        f"COPY ({query}) TO {target} ({PARQUET}, FILE_SIZE_BYTES '{FILE_BYTES}', PER_THREAD_OUTPUT false)"
     )
     return sorted((folder / "part").glob("*.parquet"))
 
 
-def _cube(books: Books, local: Iterable[Path], folder: Path) -> Path:
-    file = folder / "cube.parquet"
+def _cubes(books: Books, local: Iterable[Path], folder: Path) -> Iterator[Path]:
     names = ", ".join(text(str(each)) for each in local)
-    query = cube(f"read_parquet([{names}], hive_partitioning = false)")
-    books.db.run(f"COPY ({query}) TO {text(str(file))} (FORMAT parquet, COMPRESSION zstd)")
-    return file
+    for place, columns in enumerate(CUBES):
+        file = folder / f"cube{place}.parquet"
+        query = cube(f"read_parquet([{names}], hive_partitioning = false)", columns)
+        books.db.run(f"COPY ({query}) TO {text(str(file))} ({PARQUET})")
+        yield file
 
 
 def _kept(books: Books, ledger: Ledger, period: str, file: Path) -> File:
@@ -151,7 +154,7 @@ def _manifest(
     ready: Draft,
     local: Iterable[Path],
     files: tuple[File, ...],
-    summed: File,
+    summed: tuple[File, ...],
     waivers: Sequence[Waiver],
     *,
     now: datetime,
@@ -188,7 +191,7 @@ def _manifest(
         run=run,
         journals=tuple(_frozen(books)),
         files=files,
-        cube=summed,
+        cubes=summed,
         calls=sum(each.calls for each, _ in sums),
         corrections=sum(corrections for _, corrections in sums),
         billed=billed,

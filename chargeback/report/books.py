@@ -53,7 +53,7 @@ class Books(Struct, frozen=True):
     cache: cache.Cache
     closed: list[Manifest]
     settled: bool = False
-    """All of the span is closed: ``closed_cube`` has it summed."""
+    """All of the span is closed: ``closed_cube_0`` and ``_1`` have it summed."""
 
     @property
     def closed_until(self) -> datetime | None:
@@ -84,8 +84,9 @@ def opened(
             # All of it is settled: nothing that came since can change it, so nothing of it is looked at.
             _view(db, "entries", "FROM closed_entries")
             _view(db, "pool_entries", "FROM closed_entries WHERE kind IN ('pool', 'idle')")
-            cubes = fetched(ledger, (each.cube for each in closed), folder / "closed")
-            _view(db, "closed_cube", _files(cubes, {}))
+            for place in range(len(closed[0].cubes)):
+                cubes = fetched(ledger, (each.cubes[place] for each in closed), folder / "closed")
+                _view(db, f"closed_cube_{place}", _files(cubes, {}))
             yield Books(db, table, cached, closed, settled=True)
             return
         _view(db, "open_charges", late.open_charges(settled_until))

@@ -77,8 +77,9 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """The rating run that was newest; later ones never touch this month."""
     journals: tuple[Frozen, ...]
     files: tuple[File, ...]
-    cube: File
-    """The same month summed by day and everything a report groups by: what most questions are answered from."""
+    cubes: tuple[File, ...]
+    """The same month summed by day, first without callers, then with them (``query.CUBES``): what most
+    questions are answered from."""
     calls: int
     corrections: int
     billed: Decimal

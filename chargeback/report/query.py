@@ -6,7 +6,7 @@ from typing import Any
 
 from chargeback.errors import UsageError
 from chargeback.rating import EXACT
-from chargeback.report.bill import NUMBERS, TAG, Group, in_order, key_of
+from chargeback.report.bill import KEYS, NUMBERS, Group, in_order, key_of
 from chargeback.report.books import Books
 from chargeback.report.span import Span
 
@@ -36,12 +36,8 @@ _SQL: dict[str, str] = {
 
 
 SUMMED = tuple(name for name in NUMBERS if name != "billed")
-CUBE_KEYS = (
+_SERVED = (
     "cost_centre",
-    "subscription_id",
-    "subscription_name",
-    "app_id",
-    "product",
     "account",
     "deployment",
     "deployment_type",
@@ -55,32 +51,36 @@ CUBE_KEYS = (
     "source_format",
     "rate_table_version",
 )
-_NOT_IN_CUBE = ("hour", "tenant", "user", TAG)
+_CALLERS = ("subscription_id", "subscription_name", "app_id", "product")
+CUBES: tuple[tuple[str, ...], ...] = (_SERVED, (*_SERVED, *_CALLERS))
+"""Columns of the summaries of a closed month, the smaller one first. Each also has the day."""
+_IN_CUBES = frozenset({"month", "day", *(name for name in KEYS if KEYS[name].sql.strip('"') in CUBES[-1])})
+_OF_CALLERS = frozenset(name for name in KEYS if KEYS[name].sql.strip('"') in _CALLERS)
 
 
-def cube(entries: str) -> str:
-    """Return the query that sums entries by day and by every key but the finest."""
+def cube(entries: str, columns: Sequence[str]) -> str:
+    """Return the query that sums entries by day and ``columns``."""
     sums = ", ".join(f"{_SQL[name]} AS {name}" for name in SUMMED)
-    keys = ", ".join(CUBE_KEYS)
+    keys = ", ".join(columns)
     return f'SELECT date_trunc(\'day\', "at") AS "at", currency, {keys}, {sums} FROM {entries} GROUP BY ALL'
 
 
-def _in_cube(books: Books, keys: Sequence[str], span: Span) -> bool:
-    whole_days = all(
-        at is None or (at.hour, at.minute, at.second, at.microsecond) == (0, 0, 0, 0)
-        for at in (span.start, span.end)
-    )
-    return books.settled and whole_days and not any(key.startswith(_NOT_IN_CUBE) for key in keys)
+def _relation(books: Books, keys: Sequence[str], span: Span) -> str:
+    """Return the smallest relation that can answer."""
+    ends = [at for at in (span.start, span.end) if at is not None]
+    whole_days = all((at.hour, at.minute, at.second, at.microsecond) == (0, 0, 0, 0) for at in ends)
+    if not (books.settled and whole_days and _IN_CUBES.issuperset(keys)):
+        return "entries"
+    return "closed_cube_0" if _OF_CALLERS.isdisjoint(keys) else "closed_cube_1"
 
 
 def groups(books: Books, keys: Sequence[str], span: Span) -> list[Group]:
     """Group entries and add up; sorted by what is billed, the largest first, then by name."""
     by = [key_of(key).sql for key in keys]
     names = SUMMED
-    if _in_cube(books, keys, span):
-        relation, sums = "closed_cube", ", ".join(f"sum({name}) AS {name}" for name in names)
-    else:
-        relation, sums = "entries", ", ".join(f"{_SQL[name]} AS {name}" for name in names)
+    relation = _relation(books, keys, span)
+    terms = _SQL if relation == "entries" else {name: f"sum({name})" for name in names}
+    sums = ", ".join(f"{terms[name]} AS {name}" for name in names)
     rows = books.db.rows(
         f"SELECT {', '.join([*by, sums])} FROM {relation} WHERE {span.condition} GROUP BY ALL"
     )
@@ -128,7 +128,7 @@ def currency(books: Books, span: Span) -> str:
     found = [
         str(row[0])
         for row in books.db.rows(
-            f"SELECT DISTINCT currency FROM {'closed_cube' if _in_cube(books, (), span) else 'entries'} WHERE currency IS NOT NULL AND {span.condition} ORDER BY 1"
+            f"SELECT DISTINCT currency FROM {_relation(books, (), span)} WHERE currency IS NOT NULL AND {span.condition} ORDER BY 1"
         )
     ]
     if len(found) > 1:

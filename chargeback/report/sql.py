@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MEMORY = "1400MB"
 """What DuckDB may hold before it spills: a close of ten million calls stays below 2 GB with Python's share."""
 
+PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+"""A fifth faster to write than at the usual level, and hardly larger."""
+
 
 class Database:
     """A connection with rows as tuples; SQL errors become one sentence."""
@@ -84,7 +87,5 @@ def to_parquet(query: str, file: Path) -> None:
     """Write a query's rows to a file, whole or not at all."""
     beside = file.with_name(f".{file.name}.new")
     with database() as db:
-        db.run(
-            f"COPY ({query}) TO '{str(beside).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION zstd)"
-        )
+        db.run(f"COPY ({query}) TO '{str(beside).replace(chr(39), chr(39) * 2)}' ({PARQUET})")
     beside.replace(file)

@@ -14,7 +14,8 @@ from chargeback.ports import Position
 from chargeback.report import cache, sql
 from chargeback.report.bill import total
 from chargeback.report.columns import LAYOUT
-from chargeback.report.focus import check, export
+from chargeback.report.focus import export
+from chargeback.report.focus_check import check
 from chargeback.report.query import groups
 from chargeback.report.span import month
 from chargeback.report.statements import write

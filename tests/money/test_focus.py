@@ -4,7 +4,8 @@ import csv
 
 import pytest
 
-from chargeback.report.focus import check, export
+from chargeback.report.focus import export
+from chargeback.report.focus_check import check
 from chargeback.report.span import EVER
 from tests.money.books import a_charge, append, books_at, ledger_at, table
 

@@ -22,7 +22,8 @@ from chargeback.journal.rows import Rerated
 from chargeback.pipeline import Context
 from chargeback.report.bill import total
 from chargeback.report.closed import Waiver
-from chargeback.report.focus import check, export
+from chargeback.report.focus import export
+from chargeback.report.focus_check import check
 from chargeback.report.query import groups
 from chargeback.report.span import EVER, Span, month
 from chargeback.report.statements import statements, write

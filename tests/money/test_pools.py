@@ -15,7 +15,8 @@ from chargeback.pipeline import Context
 from chargeback.pools import add_up, allocate, cost_between, idle_shares, split_idle
 from chargeback.rates.rows import Pool, PoolAmount
 from chargeback.report.bill import total
-from chargeback.report.focus import check, export
+from chargeback.report.focus import export
+from chargeback.report.focus_check import check
 from chargeback.report.query import groups
 from chargeback.report.span import Span, month
 from chargeback.report.statements import statements
