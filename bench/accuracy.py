@@ -155,13 +155,15 @@ def estimated(exchange: Exchange) -> Counted:
     reply = read_reply(body, operation)
     return Counted(
         reply,
-        tokens.prompt_tokens(operation, request, model, azure=azure),
+        tokens.prompt_tokens(
+            operation, request, model, azure=azure, response_id=reply.response_id if reply else None
+        ),
         tokens.completion_tokens(reply, request, model, azure=azure) if reply else tokens.Estimate(None),
     )
 
 
 def through_pipeline(exchange: Exchange) -> tuple[int | None, int | None]:
-    """The same call as a captured event through the whole product, which takes every call for Azure's."""
+    """The same call as a captured event through the whole product, which is not told the provider."""
     words = {
         "chat": "ChatCompletion",
         "completions": "Completion",
@@ -275,6 +277,7 @@ PRICES = {
     "": (2.0, 8.0),
 }
 GROUP, DRAWS, SEED = 50, 2000, 4
+BILLED = "countable, without recordings whose prompt is said to be 0"
 
 
 def price(model: str) -> tuple[float, float]:
@@ -355,7 +358,7 @@ def run(folder: Path) -> dict[str, Any]:
     prompts: list[Measured] = []
     answers: list[Measured] = []
     streams: dict[bool, list[Measured]] = {True: [], False: []}
-    costs: dict[str, list[Cost]] = {"countable": [], "all": []}
+    costs: dict[str, list[Cost]] = {"countable": [], BILLED: [], "all": []}
     grades: dict[str, int] = defaultdict(int)
     reasons: dict[str, int] = defaultdict(int)
     unnoted = chat = chat_countable = agreed = total = 0
@@ -367,6 +370,7 @@ def run(folder: Path) -> dict[str, Any]:
         row = Measured(name, true_prompt(exchange["usage"]), counted.prompt.tokens)
         answer = Measured("", true_completion(exchange["usage"]), counted.completion.tokens)
         grades[tokens.grade(counted.prompt.notes)] += 1
+        agreed += through_pipeline(exchange) == (counted.prompt.tokens, counted.completion.tokens)
         chat += exchange["operation"] == "chat"
         if why_prompt:
             reasons[f"{exchange['operation']}: {why_prompt}"] += 1
@@ -387,10 +391,11 @@ def run(folder: Path) -> dict[str, Any]:
         if not why_prompt:
             # What a reasoning model thought is not in the bodies: of those calls the prompt's money counts.
             thinks = model_of(exchange["model"]).thinks
-            costs["countable"].append(Cost(row.true * into, (row.estimated or 0) * into) if thinks else cost)
-        if exchange["provider"] == "azure":
-            agreed += through_pipeline(exchange) == (counted.prompt.tokens, counted.completion.tokens)
-    azure = sum(exchange["provider"] == "azure" for exchange in read(folder))
+            known = Cost(row.true * into, (row.estimated or 0) * into) if thinks else cost
+            costs["countable"].append(known)
+            # Nobody was billed nothing for a prompt: such a recording has no true price to compare with.
+            if row.true:
+                costs[BILLED].append(known)
     return {
         "exchanges": total,
         "prompts": table(prompts),
@@ -411,12 +416,12 @@ def run(folder: Path) -> dict[str, Any]:
         "not_countable_without_a_note": unnoted,
         "grades": dict(sorted(grades.items())),
         "money": {name: money(group) for name, group in costs.items() if group},
-        "pipeline_agrees": f"{agreed} of {azure} Azure exchanges",
+        "pipeline_agrees": f"{agreed} of {total} exchanges",
     }
 
 
 def peers(folder: Path) -> dict[str, Any]:
-    """Count the same countable prompts with the peers, in their own environment."""
+    """Count the same with the peers, in their own environment: peer -> what was asked -> figures."""
     home = ROOT / "build" / "accuracy-peers"
     python = home / "bin" / "python"
     script = ROOT / "bench" / "accuracy" / "peers.py"
@@ -424,25 +429,57 @@ def peers(folder: Path) -> dict[str, Any]:
         venv.create(home, with_pip=True)
         wanted = [str(python), "-m", "pip", "install", "--quiet", "-r", str(script.with_name("peers.txt"))]
         subprocess.run(wanted, check=True)
-    chosen = [exchange for exchange in read(folder) if not why_not(exchange, BOTH_SIDES, PROMPT_ONLY)]
-    lines = "\n".join(
-        json.dumps(
-            {"operation": exchange["operation"], "model": exchange["model"], "request": exchange["request"]}
-        )
-        for exchange in chosen
-    )
+    sides = [side for exchange in read(folder) for side in _sides(exchange)]
+    lines = "\n".join(json.dumps(question) for _, question in sides)
     done = subprocess.run([str(python), str(script)], input=lines, capture_output=True, text=True, check=True)
     results: dict[str, dict[str, Any]] = {}
     for peer, counts in json.loads(done.stdout).items():
         rows = [
-            Measured(f"{exchange['operation']} {exchange['kind']}", true_prompt(exchange["usage"]), count)
-            for exchange, count in zip(chosen, counts, strict=True)
+            side._replace(estimated=count)
+            for (side, _), count in zip(sides, counts, strict=True)
             if count is not None
         ]
         results[peer] = {
-            what: figures(group) for what, _, test in ASKED if (group := [row for row in rows if test(row)])
+            f"{what}{suffix}": figures(group)
+            for suffix, what, test in _asked_of_both_sides()
+            if (group := [row for row in rows if row.group.endswith(ANSWER) == bool(suffix) and test(row)])
         }
     return results
+
+
+PROMPT, ANSWER = "", " answers"
+"""What the names of a peer's figures end with."""
+
+
+def _asked_of_both_sides() -> Iterator[tuple[str, str, Callable[[Measured], bool]]]:
+    for what, _, test in ASKED:
+        yield PROMPT, what, test
+    for what, _, group in ANSWERS_ASKED:
+        yield ANSWER, what, lambda row, wanted=group + ANSWER: row.group == wanted
+
+
+def _sides(exchange: Exchange) -> Iterator[tuple[Measured, dict[str, Any]]]:
+    """Yield what a peer is asked to count: the request, and the answer as one text."""
+    operation, model = exchange["operation"], exchange["model"]
+    if not why_not(exchange, BOTH_SIDES, PROMPT_ONLY):
+        row = Measured(f"{operation} {exchange['kind']}", true_prompt(exchange["usage"]), None)
+        yield row, {"operation": operation, "model": model, "request": exchange["request"]}
+    reply = read_reply(without_usage(exchange["response"]), operation)
+    if not why_not(exchange, BOTH_SIDES) and reply and operation != "embeddings":
+        row = Measured(answer_group(exchange, reply) + ANSWER, true_completion(exchange["usage"]), None)
+        yield row, {"operation": "answer", "model": model, "text": "".join(_generated(reply))}
+
+
+def _generated(reply: Reply) -> Iterator[str]:
+    """Yield the visible texts of an answer, names and arguments of its calls included."""
+    for choice in reply.choices:
+        yield choice.content + choice.refusal
+        legacy = [choice.function_call] if choice.function_call else []
+        for call in [*choice.tool_calls, *legacy]:
+            yield call.name + call.arguments
+    for item in reply.output:
+        yield "".join(str(part.get("text") or "") for part in _list(item.get("content")))
+        yield str(item.get("name") or "") + str(item.get("arguments") or "")
 
 
 def main() -> int:
@@ -467,16 +504,13 @@ def rendered(result: dict[str, Any]) -> str:
         lines += [f"{title:50}{'n':>6}{'exact %':>9}{'in 2 %':>8}{'mean':>9}{'p95':>7}{'sum %':>9}"]
         lines += [_line(name, row) for name, row in result[key].items()] + [""]
     lines += ["Asked: exact % of prompts, then of answers"]
-    for row in [*result["asked_prompts"], *result["asked_answers"]]:
-        met = "met" if row["exact"] >= row["asked"] else "MISSED"
-        lines.append(
-            f"  {row['what']:40}{row['n']:>6}  asked {row['asked']:>5}  measured {row['exact']:>5}  {met}, sum {row['signed']} %"
-        )
+    for side, key in ((PROMPT, "asked_prompts"), (ANSWER, "asked_answers")):
+        lines += [_asked_line(row, side, result.get("peers", {})) for row in result[key]]
     for name, row in result["streams"].items():
         lines.append(f"  answers {name:32}{row['n']:>6}  exact {row['exact']}")
     for name, row in result["money"].items():
         lines.append(
-            f"  money, {name}: total error {row['total_error']} %, p95 of groups of 50 {row['p95_of_groups_of_50']} %"
+            f"  money, {name}: {row['calls']} calls: total error {row['total_error']} %, p95 of groups of 50 {row['p95_of_groups_of_50']} %"
         )
     lines += ["", "Not countable: " + "; ".join(f"{why} {n}" for why, n in result["not_countable"].items())]
     lines += [f"Not countable and without a note that says so: {result['not_countable_without_a_note']}"]
@@ -484,10 +518,17 @@ def rendered(result: dict[str, Any]) -> str:
         "Prompt estimates by grade: " + ", ".join(f"{word} {n}" for word, n in result["grades"].items())
     ]
     lines += [f"The whole pipeline gives the same counts: {result['pipeline_agrees']}"]
-    for peer, groups in result.get("peers", {}).items():
-        lines += ["", f"{peer:50}{'n':>6}{'exact %':>9}{'in 2 %':>8}{'mean':>9}{'p95':>7}{'sum %':>9}"]
-        lines += [_line(name, row) for name, row in groups.items()]
     return "\n".join(lines)
+
+
+def _asked_line(row: dict[str, Any], side: str, peers: dict[str, Any]) -> str:
+    met = "met" if row["exact"] >= row["asked"] else "MISSED"
+    line = f"  {row['what']:34}{row['n']:>6}  asked {row['asked']:>5}  measured {row['exact']:>5}  {met:6}  sum {row['signed']:>6} %"
+    for peer, groups in peers.items():
+        theirs = groups.get(row["what"] + side)
+        found = f"{theirs['exact']:>5} of {theirs['n']}, sum {theirs['signed']} %" if theirs else "cannot"
+        line += f"  | {peer}: {found}"
+    return line
 
 
 def _line(name: str, row: dict[str, Any]) -> str:

@@ -1,19 +1,24 @@
-"""Counts prompts with two other libraries; run by bench/accuracy.py in an environment of its own.
+"""Counts prompts and answers with two other libraries; run by bench/accuracy.py in an environment of its own.
 
-Reads exchanges as JSON lines on stdin, prints ``{peer: [count or null, ...]}``. Neither library is told
-of the response format, for want of a parameter for it.
+Reads what to count as JSON lines on stdin, prints ``{peer: [count or null, ...]}``. Neither library is told
+of the response format, for want of a parameter for it; an answer is one text.
 """
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 
 def litellm_count(exchange: dict[str, Any]) -> int:
+    # Without it the import asks the network for a newer price list.
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     from litellm import token_counter  # noqa: PLC0415 - seconds to import, wanted only here
 
+    if exchange["operation"] == "answer":
+        return token_counter(model=exchange["model"], text=exchange["text"], count_response_tokens=True)
     request = exchange["request"]
     if exchange["operation"] == "chat":
         return token_counter(
@@ -29,9 +34,11 @@ def langchain_count(exchange: dict[str, Any]) -> int:
     from langchain_core.messages import convert_to_messages  # noqa: PLC0415 - as above
     from langchain_openai import ChatOpenAI, OpenAIEmbeddings  # noqa: F401, PLC0415 - as above
 
-    if exchange["operation"] != "chat":
+    if exchange["operation"] not in ("chat", "answer"):
         raise NotImplementedError(exchange["operation"])
     model = ChatOpenAI(model=exchange["model"], api_key="none")
+    if exchange["operation"] == "answer":
+        return model.get_num_tokens(exchange["text"])
     return model.get_num_tokens_from_messages(convert_to_messages(exchange["request"]["messages"]))
 
 
@@ -45,8 +52,8 @@ def _text(exchange: dict[str, Any]) -> str:
 
 
 PEERS: dict[str, Callable[[dict[str, Any]], int]] = {
-    "litellm token_counter": litellm_count,
-    "langchain-openai get_num_tokens_from_messages": langchain_count,
+    "litellm": litellm_count,
+    "langchain-openai": langchain_count,
 }
 
 

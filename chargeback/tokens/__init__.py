@@ -12,6 +12,7 @@ from chargeback.replies.reply import Reply
 from chargeback.tokens.chat import count_chat
 from chargeback.tokens.completions import count_completions, count_embeddings
 from chargeback.tokens.counting import count_text
+from chargeback.tokens.eras import had_preamble
 from chargeback.tokens.generated import (
     count_chat_answer,
     count_completions_answer,
@@ -43,13 +44,21 @@ _ANSWERS: Mapping[str, Callable[[Tally, Reply], None]] = {
 
 
 def prompt_tokens(
-    operation: str, request: Mapping[str, Any] | None, model: str | None, *, azure: bool = True
+    operation: str,
+    request: Mapping[str, Any] | None,
+    model: str | None,
+    *,
+    azure: bool = True,
+    response_id: str | None = None,
 ) -> Estimate:
-    """Count what was sent. ``None`` tokens without a body, or for an operation without a text."""
+    """Count what was sent. ``None`` tokens without a body, or for an operation without a text.
+
+    The answer's id dates the call: OpenAI's Responses API was billed otherwise in its first weeks.
+    """
     count = _PROMPTS.get(operation)
     if count is None or not as_object(request):
         return Estimate(None)
-    tally = Tally(model_of(model), azure=azure)
+    tally = Tally(model_of(model), azure=azure, preamble=not azure and had_preamble(response_id))
     count(tally, as_object(request))
     return tally.estimate()
 

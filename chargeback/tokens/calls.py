@@ -13,6 +13,8 @@ class Call(NamedTuple):
 
 def calls_of(message: Mapping[str, Any]) -> list[Call]:
     """Return the calls of an assistant message: ``tool_calls``, or the one legacy ``function_call``."""
+    if message.get("tool_calls") is None and message.get("function_call") is None:
+        return []  # most messages, again in every turn
     modern = [
         as_object(entry.get("function") or entry.get("custom"))
         for entry in objects(message.get("tool_calls"))
@@ -32,3 +34,13 @@ def parallel_text(calls: Sequence[Call]) -> str:
         for call in calls
     )
     return f'{{"tool_uses":[{uses}]}}'
+
+
+def written_in_parallel(call: Call) -> bool:
+    """Tell whether a lone call was written as a list of one.
+
+    A model writes arguments without blanks; the service puts them between the parts when it takes
+    such a list apart. Every recorded answer of several calls has them.
+    """
+    spaced = compacted(call.arguments, spaced=True)
+    return call.arguments == spaced != compacted(call.arguments)

@@ -47,7 +47,9 @@ def _part_text(part: Any) -> str:
 
 def count_others(tally: Tally, content: Any) -> None:
     """Add the pictures of a message and note the parts that are not text."""
-    if content is not None and not isinstance(content, (str, list, tuple)):
+    if isinstance(content, str):
+        return
+    if content is not None and not isinstance(content, (list, tuple)):
         tally.note("unknown_part")
     for part in as_list(content):
         if isinstance(part, str):

@@ -1,5 +1,7 @@
 """``count_text``: the one door to the tokenizer, with the cache in front of it."""
 
+from functools import cache
+
 from chargeback.tokens.cache import CountCache, key_of
 from chargeback.tokens.encodings import tokens_of
 
@@ -9,12 +11,21 @@ WORTH_CACHING = 256
 _counts = CountCache(entries=50_000)
 
 
+WORDS = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+"""Roles: each message has one. No other short text is kept, for it would be a customer's."""
+
+
+@cache
+def _word(text: str, encoding: str) -> int:
+    return tokens_of(text, encoding)
+
+
 def count_text(text: str, encoding: str) -> int:
     """Return the number of tokens of ``text`` in ``o200k_base`` or ``cl100k_base``."""
     if not text:
         return 0
     if len(text) < WORTH_CACHING:
-        return tokens_of(text, encoding)
+        return _word(text, encoding) if text in WORDS else tokens_of(text, encoding)
     key = key_of(text, encoding)
     count = _counts.get(key)
     if count is None:

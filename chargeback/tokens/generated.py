@@ -8,28 +8,33 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chargeback.replies.reply import Choice, Reply
-from chargeback.tokens.calls import Call, parallel_text
+from chargeback.tokens.calls import Call, parallel_text, written_in_parallel
 from chargeback.tokens.content import text_of
 from chargeback.tokens.eras import bills_closing_token
-from chargeback.tokens.reader import as_list, as_object, as_text, objects
+from chargeback.tokens.reader import as_list, as_object, as_text, objects, whole_number
 from chargeback.tokens.responses import forced_function
 from chargeback.tokens.tally import Tally
 from chargeback.tokens.tools import chosen_function, functions_of
 
 UNFINISHED = (None, "length")
 """Finish reasons of a choice that was cut before its closing frame."""
+COMPLETIONS_LIMIT = 16
+"""``max_tokens`` of legacy completions when the request names none (API reference)."""
 
 
 def count_chat_answer(tally: Tally, reply: Reply) -> None:
     tally.note("counted_text")
-    whole = not tally.azure and not tally.model.thinks and not reply.streamed
-    spell = int(whole and bills_closing_token(reply.response_id))
+    # What a stop sequence ended has no closing token of its own.
+    closed = not tally.azure and not tally.model.thinks and not tally.request.get("stop")
+    spell = int(closed and bills_closing_token(reply.response_id))
     for choice in reply.choices:
         calls = _calls(choice)
+        before = tally.tokens
         tally.text(choice.content, choice.refusal)
         if choice.finish_reason in UNFINISHED:
             for call in calls:
                 tally.text(call.name, call.arguments)
+            _count_limit(tally, choice, before)
         elif tally.model.reasoning:
             _frame_reasoning(tally, choice, calls)
         else:
@@ -49,7 +54,9 @@ def count_completions_answer(tally: Tally, reply: Reply) -> None:
             if prompt and text.startswith(prompt):
                 text = text.removeprefix(prompt)
                 break
+        before = tally.tokens
         tally.text(text)
+        _count_limit(tally, choice, before, default=COMPLETIONS_LIMIT)
         _note_end(tally, choice.finish_reason)
     best_of, answers = tally.request.get("best_of"), tally.request.get("n") or 1
     if isinstance(best_of, int) and isinstance(answers, int) and best_of > answers:
@@ -75,6 +82,26 @@ def count_no_answer(_tally: Tally, _reply: Reply) -> None:
     """Embeddings generate nothing: the provider bills 0 here, and says so."""
 
 
+def _count_limit(tally: Tally, choice: Choice, before: int, *, default: int | None = None) -> None:
+    """Bill an answer that the request's limit ended at the limit, however its text is spelled anew.
+
+    The text may also have met the end of the model's window, far from the limit. What a reasoning
+    model thought takes part of its limit, unseen.
+    """
+    fields = ("max_completion_tokens", "max_tokens")
+    given = (whole_number(tally.request.get(field)) for field in fields)
+    limit = next((limit for limit in given if limit), default)
+    counted = tally.tokens - before
+    near = limit is not None and abs(limit - counted) * 10 <= limit
+    if limit is not None and near and choice.finish_reason == "length" and not tally.model.thinks:
+        tally.add(limit - counted)
+
+
+def _addressed(call: Call) -> str:
+    """Return whom a call is written to; the dot may take a token that the bare name does not need."""
+    return f"functions.{call.name}"
+
+
 def _calls(choice: Choice) -> list[Call]:
     legacy = [choice.function_call] if choice.function_call else []
     return [Call(call.name, call.arguments) for call in [*choice.tool_calls, *legacy]]
@@ -82,16 +109,19 @@ def _calls(choice: Choice) -> list[Call]:
 
 def _frame(tally: Tally, choice: Choice, calls: Sequence[Call]) -> None:
     azure = int(tally.azure)
-    if len(calls) > 1:
-        tally.text(parallel_text(calls))
-        tally.add(10 + azure)
-    elif calls and chosen_function(tally.request) and choice.finish_reason == "stop":
+    alone = len(calls) == 1
+    if alone and chosen_function(tally.request) and choice.finish_reason == "stop":
         # The answer was begun for the model, name included.
         tally.text(calls[0].arguments)
         tally.add(azure)
+    elif calls and (not alone or written_in_parallel(calls[0])):
+        if alone:
+            tally.note("tool_calls_close")
+        tally.text(parallel_text(calls))
+        tally.add(10 + azure)
     elif calls:
-        tally.text(calls[0].name, calls[0].arguments)
-        tally.add((4 if tally.model.old_calls else 7) + azure)
+        tally.text(_addressed(calls[0]), calls[0].arguments)
+        tally.add((3 if tally.model.old_calls else 6) + azure)
     else:
         tally.add(azure if tally.model.own_end else 0)
         tally.add(tally.model.answer_frame if tally.model.thinks else 0)
@@ -104,10 +134,10 @@ def _frame(tally: Tally, choice: Choice, calls: Sequence[Call]) -> None:
 def _frame_reasoning(tally: Tally, _choice: Choice, calls: Sequence[Call]) -> None:
     azure = int(tally.azure)
     for call in calls:
-        tally.text(call.name, call.arguments)
+        tally.text(_addressed(call), call.arguments)
     if calls:
-        first = 10 if tally.model.version >= (5, 4) else 16
-        tally.add(first + 2 * azure + 14 * (len(calls) - 1))
+        first = 9 if tally.model.version >= (5, 4) else 15
+        tally.add(first + azure + 13 * (len(calls) - 1))
     else:
         short = tally.model.late and not azure
         tally.add((3 if short else tally.model.answer_frame + azure) + _heading(tally))
@@ -176,7 +206,7 @@ def _count_output_calls(tally: Tally, calls: Sequence[Call]) -> None:
     if tally.model.reasoning or len(calls) == 1:
         forced = not tally.model.reasoning and _forced(tally.request)
         for call in calls:
-            tally.text("" if forced else call.name, call.arguments)
+            tally.text("" if forced else _addressed(call), call.arguments)
     else:
         tally.text(parallel_text(calls))
 
@@ -211,9 +241,9 @@ def _closing(tally: Tally, output: Sequence[Mapping[str, Any]], calls: Sequence[
     kinds = [item.get("type") for item in output]
     messages = kinds.count("message")
     heading = _heading(tally) if messages else 0
-    if tally.model.reasoning:
+    if tally.model.marks_channels:
         both = 3 if messages and calls else 0
-        return 4 * messages + 11 * len(calls) + both + heading + (2 if "reasoning" in kinds else 0)
+        return 4 * messages + 10 * len(calls) + both + heading + (2 if "reasoning" in kinds else 0)
     with_tools = any(tool.get("type") == "function" for tool in objects(tally.request.get("tools")))
     return messages + _around_calls(tally, calls) + (1 + heading if messages and with_tools else 0)
 
@@ -223,4 +253,4 @@ def _around_calls(tally: Tally, calls: Sequence[Call]) -> int:
         return 11
     if calls and _forced(tally.request):
         return 1  # addressed to the function before the model began
-    return 8 * len(calls)
+    return 7 * len(calls)

@@ -1,6 +1,7 @@
 """What a model's name says about counting: encoding, reasoning, picture prices, as one table."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from chargeback.tokens.encodings import CL100K, O200K
@@ -70,7 +71,8 @@ class Model(NamedTuple):
 
     @property
     def old_calls(self) -> bool:
-        return self.series == "gpt-4"
+        """gpt-4 of 2023, before turbo and the previews; the bare name has always meant it."""
+        return self.bare in ("gpt-4", "gpt-4-32k") or self.bare.endswith(("-0314", "-0613"))
 
     @property
     def answer_frame(self) -> int:
@@ -144,6 +146,7 @@ def normalized(name: str | None) -> str:
     return (name or "").strip().lower().rpartition("/")[2].removeprefix("ft:")
 
 
+@lru_cache(maxsize=1024)  # names are few, and each is asked for twice a call
 def model_of(name: str | None) -> Model:
     """Return how to count for ``name``; names nobody knows get o200k_base and ``listed=False``."""
     bare = normalized(name)

@@ -30,8 +30,12 @@ NOTES: dict[str, Note] = {
     "counted_images": Note("exact", "pictures were counted from the size in their header"),
     # Rules known to be off by a few tokens.
     "encoding_assumed": Note("close", "the model is not in the table; o200k_base was assumed"),
+    "preamble_assumed": Note("close", "the service put a text of its own first; only its size is known"),
     "model_version_unknown": Note("close", "the model's framing changed between versions and none is named"),
     "tokenizer_close": Note("close", "the model's own vocabulary is not packaged; a related one was used"),
+    "endless_word_close": Note(
+        "close", "a text without a break was counted in pieces, a token apart at each"
+    ),
     "image_detail_assumed": Note("close", "a picture's detail is not a documented word; high was assumed"),
     "tool_rules_close": Note("close", "a function schema uses keywords whose rendering is not fully known"),
     "tool_calls_close": Note("close", "several calls in one turn, whose framing is not fully known"),

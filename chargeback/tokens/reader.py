@@ -12,7 +12,9 @@ NOTHING: Mapping[str, Any] = {}
 
 
 def as_object(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else NOTHING
+    # Asking an abstract class is slow, and what was decoded is a dict.
+    is_object = type(value) is dict or isinstance(value, Mapping)
+    return cast("Mapping[str, Any]", value) if is_object else NOTHING
 
 
 def as_list(value: Any) -> Sequence[Any]:
@@ -25,7 +27,11 @@ def as_text(value: Any) -> str:
 
 def objects(value: Any) -> list[Mapping[str, Any]]:
     """Return the objects of a list, without what else is in it."""
-    return [as_object(entry) for entry in as_list(value) if isinstance(entry, Mapping)]
+    return [
+        cast("Mapping[str, Any]", entry)
+        for entry in as_list(value)
+        if type(entry) is dict or isinstance(entry, Mapping)
+    ]
 
 
 def whole_number(value: Any) -> int | None:
@@ -41,9 +47,9 @@ def dumped(value: Any, *, spaced: bool = False, ascii_only: bool = False) -> str
         return ""
 
 
-def compacted(arguments: str) -> str:
-    """Return JSON text without its optional blanks, and text that is not JSON as it stands."""
+def compacted(arguments: str, *, spaced: bool = False) -> str:
+    """Return JSON text without its optional blanks (or with the usual ones), other text as it stands."""
     try:
-        return dumped(json.loads(arguments)) or arguments
+        return dumped(json.loads(arguments), spaced=spaced) or arguments
     except (RecursionError, ValueError):
         return arguments

@@ -18,6 +18,11 @@ Item = Mapping[str, Any]
 
 FRAME = 4
 """Of a message, its role included."""
+# Sizes of the texts that gpt-4o was told first in March 2025; the texts are not in the bodies.
+PREAMBLE = 18
+PREAMBLE_TOOLS = 3
+PREAMBLE_PARALLEL = 195
+PREAMBLE_PICTURES = 212
 
 
 def count_responses(tally: Tally, request: Mapping[str, Any]) -> None:
@@ -29,12 +34,28 @@ def count_responses(tally: Tally, request: Mapping[str, Any]) -> None:
         tally.text(instructions)
     _count_input(tally, request.get("input"))
     _count_tools(tally, request)
+    if tally.preamble:
+        _count_preamble(tally, request)
     _count_format(tally, request, with_system=bool(instructions) or _has_system(request))
     if as_object(request.get("reasoning")).get("mode"):
         tally.note("service_instructions")
     for field, word in _HELD.items():
         if request.get(field):
             tally.note(word)
+
+
+def _count_preamble(tally: Tally, request: Mapping[str, Any]) -> None:
+    """Add what gpt-4o was told first: a greeting, the tools' heading, calls in parallel, pictures."""
+    if tally.model.series != "gpt-4o":
+        tally.note("service_instructions")
+        return
+    tally.note("preamble_assumed")
+    tally.add(PREAMBLE)
+    if "counted_tools" in tally.notes:
+        tally.add(PREAMBLE_TOOLS)
+        tally.add(PREAMBLE_PARALLEL if request.get("parallel_tool_calls") is not False else 0)
+    if not {"counted_images", "remote_image"}.isdisjoint(tally.notes):
+        tally.add(PREAMBLE_PICTURES)
 
 
 _HELD = {
@@ -140,14 +161,15 @@ def _count_tools(tally: Tally, request: Mapping[str, Any]) -> None:
     )
     tally.text(declarations.text)
     tally.note_tools(declarations)
-    alone = request.get("parallel_tool_calls") is False
     if tally.model.reasoning:
+        alone = request.get("parallel_tool_calls") is False
         tally.add(9 if all(function.get("description") for function in functions) else 8)
-        tally.add(78 if alone else 0)
+        if alone:
+            tally.add(78)
+            tally.note("tool_rules_close")
         tally.add(4 if tally.model.late and "counted_images" in tally.notes else 0)
         return
     tally.add(3)
-    tally.add(21 if alone else 0)
     if name := forced_function(request, functions):
         tally.add(tally.size(f" to=functions.{name}") + 4)
 

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from chargeback.tokens.counting import count_text
+from chargeback.tokens.encodings import has_endless_word
 from chargeback.tokens.models import Model
 from chargeback.tokens.notes import NOTES
 from chargeback.tokens.reader import NOTHING
@@ -23,9 +24,12 @@ class Estimate(Struct, frozen=True):
 class Tally:
     """Counts one side of one call. ``azure`` and ``model`` choose among the measured rules."""
 
-    def __init__(self, model: Model, *, azure: bool, request: Mapping[str, Any] = NOTHING) -> None:
+    def __init__(
+        self, model: Model, *, azure: bool, request: Mapping[str, Any] = NOTHING, preamble: bool = False
+    ) -> None:
         self.model = model
         self.azure = azure
+        self.preamble = preamble
         self.request = request
         self.tokens = 0
         self.notes: set[str] = set()
@@ -37,11 +41,14 @@ class Tally:
             self.note("tokenizer_close")
 
     def size(self, text: str) -> int:
+        if has_endless_word(text):
+            self.note("endless_word_close")
         return count_text(text, self.model.encoding)
 
     def text(self, *texts: str) -> None:
         for text in texts:
-            self.tokens += self.size(text)
+            if text:
+                self.tokens += self.size(text)
 
     def add(self, tokens: int) -> None:
         self.tokens += tokens

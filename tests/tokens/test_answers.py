@@ -86,6 +86,80 @@ def test_chat_answers(reply, request_, model, openai, azure):
     assert (counted(on_azure=False), counted(on_azure=True)) == (openai, azure)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "billed"),
+    [
+        ("calculator", '{"expression":"100 / 4"}', 17),
+        ("dangerous_operation", '{"action":"delete_all"}', 17),
+        ("joker", '{"theme":"socks"}', 15),
+        ("get_weather", '{"location":"New York, NY"}', 17),
+    ],
+)
+def test_a_call_costs_whom_it_is_addressed_to(name, arguments, billed):
+    """Usage of recorded calls to OpenAI (crewAI, pydantic-ai, logfire: MIT)."""
+    call = ToolCall(name=name, arguments=arguments)
+    reply = chat(said("", "tool_calls", tool_calls=(call,)))
+
+    assert completion_tokens(reply, TOOLS, "gpt-4o", azure=False).tokens == billed
+
+
+def test_a_lone_call_with_blanks_between_its_arguments_was_written_as_a_list_of_one():
+    """Recorded with 36 tokens in May 2025 (pydantic-ai, MIT), when an answer's end cost one more."""
+    call = ToolCall(name="final_result", arguments='{"city": "Mexico City", "country": "Mexico"}')
+    reply = chat(said("", "tool_calls", tool_calls=(call,)))
+
+    assert completion_tokens(reply, TOOLS, "gpt-4o", azure=False).tokens == 36 - 1
+
+
+@pytest.mark.parametrize("model", ["gpt-4", "gpt-4-0613", "gpt-4-32k"])
+def test_the_first_gpt_4_framed_its_calls_more_tightly(model):
+    reply = chat(said("", "tool_calls", tool_calls=(ADD,)))
+
+    def counted(name):
+        return completion_tokens(reply, TOOLS, name, azure=False).tokens
+
+    assert counted(model) == counted("gpt-4-0125-preview") - 3 == counted("gpt-4-turbo") - 3
+
+
+def cut_at(limit, text, **fields):
+    reply = chat(said(text, "length"))
+    return completion_tokens(reply, {"max_tokens": limit, **fields}, "gpt-4o").tokens
+
+
+def test_an_answer_that_met_its_limit_is_billed_the_limit():
+    words = "one two three four five six seven eight nine ten"
+
+    assert cut_at(size(words) + 1, words) == size(words) + 1
+    assert cut_at(99, words, max_completion_tokens=size(words) + 1) == size(words) + 1
+    assert cut_at(4 * size(words), words) == size(words)
+    assert cut_at("many", words) == size(words)
+
+
+def test_a_limit_holds_for_each_answer():
+    reply = chat(said("one two three four five six seven eight nine", "length"), said(TEXT))
+
+    assert completion_tokens(reply, {"max_tokens": 10, "n": 2}, "gpt-4o", azure=False).tokens == 10 + size(
+        TEXT
+    )
+
+
+def test_a_legacy_completion_has_a_limit_unasked():
+    """The recorded text has 15 tokens spelled anew; 16 were billed (openllmetry, Apache-2.0)."""
+    text = "\n\nOPENELEMENTARY. The first day of school, she asked her teacher"
+    reply = Reply(operation="completions", choices=(Choice(content=text, finish_reason="length"),))
+
+    assert completion_tokens(reply, {"prompt": "x"}, "davinci-002").tokens == 16
+    assert completion_tokens(reply, {"prompt": "x", "max_tokens": 99}, "davinci-002").tokens == 15
+
+
+def test_what_a_reasoning_model_thought_takes_part_of_its_limit():
+    reply = chat(said("one two three four five six seven eight nine", "length"))
+
+    estimate = completion_tokens(reply, {"max_completion_tokens": 10}, "gpt-5-mini")
+
+    assert (estimate.tokens, "reasoning_not_visible" in estimate.notes) == (9, True)
+
+
 def test_reasoning_is_always_a_lower_bound():
     for reply in (
         chat(said()),
@@ -152,6 +226,9 @@ FUNCTION = {"type": "function", "name": "add"}
             ({"type": "reasoning"}, message(TEXT)), {}, "gpt-5.5", size(TEXT) + 6, id="after thought"
         ),
         pytest.param((CALL_ITEM,), {}, "gpt-5.5", CALL + 11, id="a reasoning model's call"),
+        pytest.param(
+            ({"type": "reasoning"}, message(TEXT)), {}, "o3-mini", size(TEXT) + 1, id="no channel to name"
+        ),
     ],
 )
 def test_responses_answers(output, request_, model, tokens):
@@ -174,6 +251,7 @@ def test_an_old_answer_by_openai_was_billed_its_closing_token():
 
     assert completion_tokens(april_2025, {}, "gpt-4o", azure=False).tokens == size(TEXT) + 1
     assert completion_tokens(april_2025, {}, "gpt-4o", azure=True).tokens == size(TEXT) + 1
+    assert completion_tokens(april_2025, {"stop": ["\n"]}, "gpt-4o", azure=False).tokens == size(TEXT)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +259,9 @@ def test_an_old_answer_by_openai_was_billed_its_closing_token():
     [
         ("chatcmpl-BKUI2djaaaaaaaaaaaaaaaaaaaaaa", 1_744_222_694),
         ("chatcmpl-BO8vj69aaaaaaaaaaaaaaaaaaaaaa", 1_745_093_899),
+        ("resp_67e5393791c0819185c91fab3113b3dc", 1_743_075_639),
+        ("resp_0a8171a2", None),
+        ("resp_67e5", None),
         ("chatcmpl-", None),
         ("chatcmpl-é0000", None),
         ("resp_0001", None),

@@ -123,6 +123,45 @@ def test_grades_go_from_exact_to_bound():
     assert grade(["encoding_assumed", "remote_image", "counted_text"]) == "lower_bound"
 
 
+# ---- the Responses API's first weeks ----------------------------------------------------------------
+
+MARCH_2025 = "resp_67e5393791c0819185c91fab3113b3dc"
+ADD = {"type": "function", "name": "add", "description": "Add.", "parameters": {}}
+
+
+def told(request_, model="gpt-4o", *, response_id=MARCH_2025, azure=False):
+    """Return how much more a call cost than it does today, by the id of its answer."""
+    request_ = {"input": "hi", **request_}
+    then = prompt_tokens("responses", request_, model, azure=azure, response_id=response_id)
+    today = prompt_tokens("responses", request_, model, azure=azure)
+    return then.tokens - today.tokens
+
+
+def test_gpt_4o_was_told_a_text_of_the_services_own():
+    picture = {"type": "input_image", "image_url": "https://pictures.example/1.png"}
+
+    assert told({}) == 18
+    assert told({"tools": [ADD]}) == 216
+    assert told({"tools": [ADD], "parallel_tool_calls": True}) == 216
+    assert told({"tools": [ADD], "parallel_tool_calls": False}) == 21
+    assert told({"input": [{"role": "user", "content": [picture]}]}) == 230
+
+
+def test_nobody_else_was_told_it():
+    assert told({"tools": [ADD]}, "gpt-4o-mini") == 0
+    assert told({"tools": [ADD]}, azure=True) == 0
+    assert told({"tools": [ADD]}, response_id="resp_67f3fdfd6a04819195ff9a0b4ed5f79d") == 0
+    assert told({"tools": [ADD]}, response_id="chatcmpl-BKUI2djaaaaaaaaaaaaaaaaaaaaaa") == 0
+
+
+def test_the_assumed_text_is_noted():
+    def notes(model):
+        return prompt_tokens("responses", {"input": "hi"}, model, azure=False, response_id=MARCH_2025).notes
+
+    assert "preamble_assumed" in notes("gpt-4o")
+    assert "service_instructions" in notes("o3-mini")
+
+
 # ---- hostile bodies ---------------------------------------------------------------------------------
 
 WORDS = st.sampled_from(
