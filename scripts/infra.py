@@ -13,8 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pytest
 
-from tests.infra.bicep import INFRA, missing, read, tools
-from tests.infra.checks import CHECKS, SKIPS
+from tests.infra.bicep import INFRA, ROOT, missing, read
+from tests.infra.checks import CHECKS, ROLES, SKIPS
+from tests.infra.faults import FAULTS
+
+CHECKOV = ROOT / "build" / "infra-tools" / "bin" / "checkov"
 
 
 def main() -> int:
@@ -31,6 +34,10 @@ def main() -> int:
         print(f"  {'ok ' if not found else 'BAD'} {name}")
         for fault in found:
             print(f"      {fault}")
+    print(f"Planted below, each to be found by the check that is there for it: {len(FAULTS)} faults in")
+    for file, count in Counter(file for file, *_ in FAULTS).items():
+        print(f"  {file:<24} {count}")
+    print(f"  app/roles.bicep          each of the {len(ROLES)} roles left out")
     failed += checkov()
     sys.stdout.flush()
     return pytest.main(["-q", "tests/infra", *sys.argv[1:]]) or bool(failed)
@@ -38,7 +45,7 @@ def main() -> int:
 
 def checkov() -> int:
     """Run checkov; a file it cannot parse it skips without a word, so that is a fault, too."""
-    command = [str(tools() / "bin" / "checkov"), "-d", str(INFRA), "--framework", "bicep", "--skip-download"]
+    command = [str(CHECKOV), "-d", str(INFRA), "--framework", "bicep", "--skip-download"]
     done = subprocess.run([*command, "--compact", "-o", "json"], capture_output=True, text=True, check=False)  # noqa: S603 - our own tool and path
     try:
         told = json.loads(done.stdout)

@@ -14,6 +14,7 @@ import pytest
 from tests.policies.gateway import Gateway, PolicyError, missing, read_policies
 from tests.policies.scenarios import scenario
 from tests.policies.test_policy_events import CALLS
+from tests.policies.test_policy_faults import FAULTS
 
 
 def main() -> int:
@@ -38,6 +39,9 @@ def main() -> int:
         kinds = Counter(event["kind"] for event in result.events)
         sizes = ", ".join(f"{kind} x {count}" for kind, count in kinds.items())
         print(f"  {name:<40} {sizes:<12} largest {max(map(len, result.bodies)):>7,} bytes")
+    print(f"Planted below, each to be caught by its check: {len(FAULTS)} faults")
+    for name, fault in FAULTS.items():
+        print(f"  {name:<46} in {fault[0]}")
     sys.stdout.flush()
     return pytest.main(["-q", "tests/policies", *sys.argv[1:]]) or bool(problems)
 

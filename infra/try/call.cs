@@ -37,6 +37,8 @@ public static class Program
         var key = Environment.GetEnvironmentVariable("API_KEY");
         if (key != null) request.Headers.Add("api-key", key);
         else request.Headers.Add("Authorization", "Bearer " + Setting("TOKEN"));
+        var consumer = Environment.GetEnvironmentVariable("CONSUMER");
+        if (consumer != null) request.Headers.Add("x-chargeback-consumer", consumer);
 
         using (var client = new HttpClient())
         using (var answer = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))

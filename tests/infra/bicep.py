@@ -1,8 +1,10 @@
-"""Bicep files as plain values, read by the parser in build/infra-tools; no compiler is needed."""
+"""Bicep files as plain values, read by the parser in build/bicep-parser; no compiler is needed."""
 
+import atexit
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,15 +15,14 @@ ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"
 
 
-def tools() -> Path:
-    return ROOT / os.environ.get("CHARGEBACK_INFRA_TOOLS", "build/infra-tools")
+PARSER = ROOT / "build" / "bicep-parser"
 
 
 def missing() -> str | None:
     """Say in one sentence why Bicep cannot be checked here, or None if it can."""
-    if (tools() / "bin" / "python").exists():
+    if (PARSER / "tree_sitter_bicep").is_dir():
         return None
-    return "the Bicep parser is not installed: `make infra` installs it and runs these checks"
+    return "the Bicep parser is not in build/bicep-parser: `make bicep-parser` installs it (3 MB)"
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,36 @@ def sources() -> dict[str, str]:
 
 def read(changed: Mapping[str, str] | None = None) -> Bicep:
     """Parse infra as it is, with some files in another wording."""
-    return _read(json.dumps({**sources(), **(changed or {})}))
+    return Bicep({path: _parsed(text) for path, text in {**sources(), **(changed or {})}.items()})
 
 
 @cache
-def _read(asked: str) -> Bicep:
-    command = [str(tools() / "bin" / "python"), str(Path(__file__).with_name("tree.py"))]
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=True)
-    return Bicep(json.loads(done.stdout))
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Parse one text; what comes out is shared and only read."""
+    process = _parser()
+    assert process.stdin, "it was started with pipes"
+    assert process.stdout, "it was started with pipes"
+    process.stdin.write(json.dumps(text) + "\n")
+    process.stdin.flush()
+    return json.loads(process.stdout.readline())
+
+
+@cache
+def _parser() -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("tree.py"))],
+        env={**os.environ, "PYTHONPATH": str(PARSER)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    atexit.register(_stop, process)
+    return process
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            pipe.close()  # the end of its stdin is the end of the parser
+    process.wait()

@@ -315,6 +315,19 @@ def pools(bicep: Bicep) -> Iterator[str]:
             yield f"{each.file}: {each.name}: a pool over {over}: prices may be mixed"
 
 
+def breakers(bicep: Bicep) -> Iterator[str]:
+    """A member that refuses or fails steps aside for as long as it says, so that another region answers."""
+    for each in bicep.resources("Microsoft.ApiManagement/service/backends"):
+        if each.at("properties.type") == "Pool":
+            continue
+        rules = each.at("properties.circuitBreaker.rules") or [{}]
+        ranges = rules[0].get("failureCondition", {}).get("statusCodeRanges", [])
+        if not {(429, 429), (500, 599)} <= {(one.get("min"), one.get("max")) for one in ranges}:
+            yield f"{each.file}: {each.name}: its circuit does not break at 429 and 5xx"
+        if rules[0].get("acceptRetryAfter") is not True:
+            yield f"{each.file}: {each.name}: its circuit does not heed Retry-After"
+
+
 def operations(bicep: Bicep) -> Iterator[str]:
     """The worker knows every operation by its id."""
     variables = bicep.files["app/gateway.bicep"]["vars"]
@@ -453,6 +466,8 @@ def host(bicep: Bicep) -> Iterator[str]:
     excluded = told["logging"]["applicationInsights"]["samplingSettings"]["excludedTypes"].split(";")
     if "Event" not in excluded:
         yield "host.json: billing events are sampled"
+    if "Trace" not in excluded:
+        yield "host.json: the worker's lines are sampled, and alerts read them"
     sample = json.loads((ROOT / "local.settings.sample.json").read_text("utf-8"))["Values"]
     known = {str(field.alias) for field in Settings.model_fields.values()} | {"FUNCTIONS_WORKER_RUNTIME"}
     yield from (f"local.settings.sample.json: nobody reads {name}" for name in sample.keys() - known)
@@ -490,6 +505,7 @@ CHECKS: dict[str, Check] = {
     "loggers": loggers,
     "policies and named values": policies,
     "pools hold one kind of price": pools,
+    "circuits break": breakers,
     "operations the worker knows": operations,
     "logs without bodies": diagnostics,
     "app settings are those of settings.py": app_settings,

@@ -114,10 +114,22 @@ def command(language, program):
         return [sys.executable, str(TRY / "call.py")]
     if language == "bash":
         return [str(TRY / "call.sh")] if shutil.which("curl") else pytest.skip("no curl")
+    if language == "PowerShell":
+        return ["pwsh", str(TRY / "call.ps1")] if shutil.which("pwsh") else pytest.skip("no PowerShell")
     return ["mono", program] if program else pytest.skip("no mono with System.Net.Http")
 
 
-@pytest.mark.parametrize("language", ["bash", "Python", "C#"])
+SWITCHES = {"--stream": "-Stream", "--completions": "-Completions"}
+LANGUAGES = ["bash", "Python", "C#", "PowerShell"]
+
+
+def words(language, options, text):
+    if language == "PowerShell":
+        return [*(SWITCHES[option] for option in options), "-Text", text]
+    return [*options, text]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(
     "options", [[], ["--stream"], ["--completions"], ["--stream", "--completions"]], ids=str
 )
@@ -125,7 +137,7 @@ def test_a_sample_calls_the_gateway_with_its_key(gateway, program, language, opt
     url, asked = gateway
     told = {"GATEWAY_URL": url, "DEPLOYMENT": "chat", "API_KEY": "made-up", "CONSUMER": "dunning"}
     done = subprocess.run(
-        [*command(language, program), *options, 'Say "hello"'],
+        [*command(language, program), *words(language, options, 'Say "hello"')],
         env={"PATH": os.environ["PATH"], **told},
         capture_output=True,
         text=True,
@@ -137,20 +149,41 @@ def test_a_sample_calls_the_gateway_with_its_key(gateway, program, language, opt
     operation = "completions" if "--completions" in options else "chat/completions"
     assert path == f"/openai/deployments/chat/{operation}?api-version=2024-10-21"
     assert (headers["api-key"], headers["content-type"].split(";")[0]) == ("made-up", "application/json")
+    assert (headers["x-chargeback-consumer"], "authorization" in headers) == ("dunning", False)
     assert body["stream"] is ("--stream" in options)
     assert (body.get("prompt") or body["messages"][0]["content"]) == 'Say "hello"'
     assert ("[DONE]" if "--stream" in options else "usage") in done.stdout
 
 
-def test_without_a_key_the_bash_sample_sends_a_token_of_az(gateway, tmp_path):
-    if not shutil.which("curl"):
-        pytest.skip("no curl")
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_a_key_a_sample_sends_a_token_of_whoever_is_signed_in(gateway, program, language, tmp_path):
+    """az and azure-identity are stand-ins that say what they were asked for; C# is given its token."""
     url, asked = gateway
     az = tmp_path / "az"
     az.write_text('#!/bin/sh\necho "token for $4"\n')
     az.chmod(0o755)
+    package = tmp_path / "azure" / "identity"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "class DefaultAzureCredential:\n"
+        "    def get_token(self, scope):\n"
+        "        return type('Token', (), {'token': 'token for ' + scope.removesuffix('/.default')})\n"
+    )
     told = {"GATEWAY_URL": url, "DEPLOYMENT": "chat", "AUDIENCE": "api://mine"}
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    subprocess.run([str(TRY / "call.sh")], env={"PATH": path, **told}, check=True, capture_output=True)
+    told |= {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(tmp_path)}
+    told |= {"TOKEN": "token for api://mine"} if language == "C#" else {}
+    done = subprocess.run(command(language, program), env=told, capture_output=True, text=True, check=False)
 
-    assert asked[0][1]["authorization"] == "Bearer token for api://mine"
+    assert done.returncode == 0, done.stderr
+    headers = asked[0][1]
+    assert (headers["authorization"], "api-key" in headers) == ("Bearer token for api://mine", False)
+
+
+@pytest.mark.parametrize("sample", sorted(TRY.iterdir()), ids=lambda path: path.name)
+def test_every_sample_reads_the_same_settings_and_asks_for_the_same(sample):
+    """Also of the one whose language is not installed."""
+    text = sample.read_text("utf-8")
+    for name in ("GATEWAY_URL", "DEPLOYMENT", "API_KEY", "API_VERSION", "CONSUMER", "x-chargeback-consumer"):
+        assert name in text, name
+    for asked in ("chat/completions", "2024-10-21", "max_tokens", "api-key", "Bearer "):
+        assert asked in text, asked

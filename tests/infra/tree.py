@@ -1,6 +1,7 @@
-"""Read Bicep files into plain JSON, for the checks. Run by the Python of build/infra-tools, which has the parser.
+"""Read Bicep into plain JSON, for the checks. A process of its own: the parser is no package of the project.
 
-stdin: {"path": "text", ...}; stdout: {"path": {errors, params, vars, resources, modules, outputs, used, calls}, ...}
+Each line of stdin is a file's text as a JSON string, each line of stdout what it holds: {errors, params, vars,
+resources, modules, outputs, used, loops, calls}.
 A value is a JSON value where it is a literal, {"expr": "..."} where it is computed, {"loop": item, "over": "..."} where
 it is repeated.
 """
@@ -129,4 +130,6 @@ def read(source):
 
 
 if __name__ == "__main__":
-    json.dump({path: read(source) for path, source in json.load(sys.stdin).items()}, sys.stdout)
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(read(json.loads(line))) + "\n")
+        sys.stdout.flush()

@@ -285,7 +285,14 @@ def test_fetching_an_answer_again_is_not_sent_as_usage(gateway):
     assert [result.events[0]["kind"] for result in results] == ["identity", "identity", "usage"]
 
 
-def test_what_was_made_in_the_background_is_billed_once_however_often_it_is_fetched(gateway):
+@pytest.mark.parametrize(
+    ("policy", "kinds"),
+    [
+        ("api", ["identity", "identity", "usage", "usage"]),
+        ("api-with-bodies", ["part", "part", "usage", "usage"]),
+    ],
+)
+def test_what_was_made_in_the_background_is_billed_once_however_often_it_is_fetched(gateway, policy, kinds):
     asked = scenario(SHOWN)["request"]
     url = "https://apim-contoso.azure-api.net/openai/responses"
     usage = {"input_tokens": 30, "output_tokens": 5, "total_tokens": 35}
@@ -298,20 +305,23 @@ def test_what_was_made_in_the_background_is_billed_once_however_often_it_is_fetc
         ("GET", "/resp_1", done),
         ("GET", "/resp_1", done),
     ):
-        told = scenario(replace(SHOWN, request_id=next(ids)))
-        told["request"] = {**asked, "url": f"{url}{path}?api-version=preview", "method": method}
+        told = scenario(replace(SHOWN, request_id=next(ids)), policy)
+        sent = {"body": asked["body"] if method == "POST" else None}
+        told["request"] = {**asked, **sent, "url": f"{url}{path}?api-version=preview", "method": method}
         told["responses"] = [answer(SHOWN) | {"body": json.dumps(body)}]
         told["context"]["operation"] = "an-id-nobody-knows"
         results += gateway.run([told])
         check(results[-1])
 
-    assert [result.events[0]["kind"] for result in results] == ["identity", "identity", "usage", "usage"]
+    assert [result.events[0]["kind"] for result in results] == kinds
+    assert all(event.get("background") for result in results for event in result.events)
     charges = [
         row
         for row in rows_of(*(body for result in results for body in result.bodies))
         if isinstance(row, Charge)
     ]
-    assert {(charge.prompt_tokens, charge.completion_tokens) for charge in charges} == {(30, 5)}
+    ready = [charge for charge in charges if charge.rating_reason != "not_final"]
+    assert {(charge.prompt_tokens, charge.completion_tokens) for charge in ready} == {(30, 5)}
     assert len({charge.charge_id for charge in charges}) == 1
 
 

@@ -1,5 +1,7 @@
 """Faults planted into the shipped fragments, each caught by the test that is there to catch it."""
 
+from collections.abc import Callable
+
 import pytest
 from jsonschema import ValidationError
 
@@ -53,83 +55,125 @@ def no_header(gateway):
     )
 
 
-@pytest.mark.parametrize(
-    ("fragment", "right", "wrong", "caught_by"),
-    [
-        (LOG, 'call["subscription_id"]', 'call["subscriptionId"]', plain),
-        (LOG, '(string)context.Variables["chargeback-key"]', "context.Subscription.Key", plain),
-        (LOG, "context.Subscription?.Id", "context.Subscription?.Key", secret),
-        (
-            LOG,
-            "context.Subscription?.Id",
-            'context.Request.Headers.GetValueOrDefault("api-key", "")',
-            secret_header,
+def background(gateway):
+    events.test_what_was_made_in_the_background_is_billed_once_however_often_it_is_fetched(
+        gateway, "api", ["identity", "identity", "usage", "usage"]
+    )
+
+
+FAULTS: dict[str, tuple[str, str, str, Callable[[Gateway], None]]] = {
+    "a misspelt member of the event": (LOG, 'call["subscription_id"]', 'call["subscriptionId"]', plain),
+    "the key as partition key": (
+        LOG,
+        '(string)context.Variables["chargeback-key"]',
+        "context.Subscription.Key",
+        plain,
+    ),
+    "the key in the event": (LOG, "context.Subscription?.Id", "context.Subscription?.Key", secret),
+    "a key header in the event": (
+        LOG,
+        "context.Subscription?.Id",
+        'context.Request.Headers.GetValueOrDefault("api-key", "")',
+        secret_header,
+    ),
+    "the Authorization header in the event": (
+        LOG,
+        "context.Subscription?.Id",
+        'context.Request.Headers.GetValueOrDefault("Authorization", "")',
+        secret,
+    ),
+    "a part that is never sent": (LOG, ".Length > 4)", ".Length > 40)", big),
+    "a part sent twice instead of another": (
+        LOG,
+        '["chargeback-events"])[1])',
+        '["chargeback-events"])[0])',
+        big,
+    ),
+    "bytes lost between parts": (LOG, "number * slice, Math", "number * slice + 1, Math", big),
+    "slices too long for an event": (LOG, "const int slice = 120000;", "const int slice = 150000;", big),
+    "no comparison of sizes": (LOG, "slots >= askedSlices", "900 >= askedSlices", OVERSIZE),
+    "a consumed body": (LOG, "As&lt;string>(preserveContent: true)", "As&lt;string>()", plain),
+    "a throwing expression": (
+        LOG,
+        "var status = 500;",
+        "var status = 500; var none = ((string)null).Length;",
+        plain,
+    ),
+    "a stream that is read": (
+        LOG,
+        "streamed ? capture :",
+        "streamed ? true :",
+        events.test_a_stream_is_passed_on_untouched_and_sent_as_identity,
+    ),
+    "the body of a failure read": (LOG, "good ? readable : false", "readable", failure),
+    "a buffered stream": (
+        "chargeback-retry",
+        ' buffer-response="false"',
+        "",
+        events.test_a_stream_is_passed_on_untouched_and_sent_as_identity,
+    ),
+    "a retried request without its body": ("chargeback-retry", ' buffer-request-body="true"', "", plain),
+    "no header means the best": ("chargeback-routing", '"x-priority", ""', '"x-priority", "high"', no_header),
+    "the client's key reaches the service": (
+        "chargeback-managed-identity",
+        '<set-header name="api-key" exists-action="delete" />',
+        "",
+        requests.test_what_the_client_authenticated_with_does_not_reach_the_service,
+    ),
+    "the client's own choice overwritten": (
+        "chargeback-include-usage",
+        '|| options["include_usage"] != null',
+        "",
+        lambda gateway: requests.test_a_body_that_needs_nothing_or_says_otherwise_is_left_alone(
+            gateway, '{"stream":true,"stream_options":{"include_usage":false}}'
         ),
-        (
-            LOG,
-            "context.Subscription?.Id",
-            'context.Request.Headers.GetValueOrDefault("Authorization", "")',
-            secret,
+    ),
+    "work in the background not told": (LOG, 'call["background"] = true;', "", background),
+    "usage asked of an api-version that refuses it": (
+        "chargeback-include-usage",
+        '"2024-09-01") >= 0',
+        '"2023-01-01") >= 0',
+        lambda gateway: requests.test_an_api_version_that_may_refuse_the_option_gets_the_body_as_it_was(
+            gateway, "2024-02-01"
         ),
-        (LOG, ".Length > 4)", ".Length > 40)", big),
-        (LOG, '["chargeback-events"])[1])', '["chargeback-events"])[0])', big),
-        (LOG, "number * slice, Math", "number * slice + 1, Math", big),
-        (LOG, "const int slice = 120000;", "const int slice = 150000;", big),
-        (LOG, "slots >= askedSlices", "900 >= askedSlices", OVERSIZE),
-        (LOG, "As&lt;string>(preserveContent: true)", "As&lt;string>()", plain),
-        (LOG, "var status = 500;", "var status = 500; var none = ((string)null).Length;", plain),
-        (
-            LOG,
-            "streamed ? capture :",
-            "streamed ? true :",
-            events.test_a_stream_is_passed_on_untouched_and_sent_as_identity,
+    ),
+    "a token beside a key not validated": (
+        "chargeback-entra",
+        '|| context.Request.Headers.ContainsKey("Authorization")',
+        "",
+        lambda gateway: requests.test_a_caller_proves_who_he_is_by_key_or_token(
+            gateway, "sub-shop", {"Authorization": "Bearer nonsense"}, 401
         ),
-        (LOG, "good ? readable : false", "readable", failure),
-        (
-            "chargeback-retry",
-            ' buffer-response="false"',
-            "",
-            events.test_a_stream_is_passed_on_untouched_and_sent_as_identity,
+    ),
+    "a 429 that does not say when to come back": (
+        "chargeback-limit-answer",
+        '" seconds."',
+        '" moments."',
+        lambda gateway: requests.test_beyond_a_limit_the_client_is_told_when_to_come_back(
+            gateway, "llm-token-limit", "tokens"
         ),
-        ("chargeback-retry", ' buffer-request-body="true"', "", plain),
-        ("chargeback-routing", '"x-priority", ""', '"x-priority", "high"', no_header),
-        (
-            "chargeback-managed-identity",
-            '<set-header name="api-key" exists-action="delete" />',
-            "",
-            requests.test_what_the_client_authenticated_with_does_not_reach_the_service,
+    ),
+    "everybody under one limit": (
+        "chargeback-limits",
+        "context.Subscription?.Id ?? app",
+        '"everybody"',
+        lambda gateway: requests.test_limits_count_by_subscription_or_else_by_app(
+            gateway, "sub-shop", None, "sub-shop"
         ),
-        (
-            "chargeback-include-usage",
-            '|| options["include_usage"] != null',
-            "",
-            lambda gateway: requests.test_a_body_that_needs_nothing_or_says_otherwise_is_left_alone(
-                gateway, '{"stream":true,"stream_options":{"include_usage":false}}'
-            ),
+    ),
+    "no second try": (
+        "chargeback-retry",
+        'count="2"',
+        'count="0"',
+        lambda gateway: requests.test_another_region_is_tried_after_a_refusal_and_gets_the_whole_request(
+            gateway, requests.REFUSED
         ),
-    ],
-    ids=[
-        "a misspelt member of the event",
-        "the key as partition key",
-        "the key in the event",
-        "a key header in the event",
-        "the Authorization header in the event",
-        "a part that is never sent",
-        "a part sent twice instead of another",
-        "bytes lost between parts",
-        "slices too long for an event",
-        "no comparison of sizes",
-        "a consumed body",
-        "a throwing expression",
-        "a stream that is read",
-        "the body of a failure read",
-        "a buffered stream",
-        "a retried request without its body",
-        "no header means the best",
-        "the client's key reaches the service",
-        "the client's own choice overwritten",
-    ],
-)  # fmt: skip - one fault a line
+    ),
+}
+"""By name: the fragment, what is right in it, what is put there instead, and the check that must fail."""
+
+
+@pytest.mark.parametrize(("fragment", "right", "wrong", "caught_by"), FAULTS.values(), ids=FAULTS)
 def test_a_planted_fault_is_caught(fragment, right, wrong, caught_by):
     gateway = planted(fragment, right, wrong)
 
@@ -137,7 +181,9 @@ def test_a_planted_fault_is_caught(fragment, right, wrong, caught_by):
         caught_by(gateway)
 
 
-@pytest.mark.parametrize("caught_by", [plain, big, OVERSIZE, failure, no_header, secret, secret_header])
+@pytest.mark.parametrize(
+    "caught_by", [plain, big, OVERSIZE, failure, no_header, secret, secret_header, background]
+)
 def test_without_a_fault_the_same_checks_pass(caught_by):
     caught_by(planted(LOG, "const int slots = 8;", "const int slots = 8;"))
 

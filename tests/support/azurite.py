@@ -58,6 +58,7 @@ def running(folder: Path | None = None, port: int | None = None) -> Generator[st
                 cwd=scratch,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                process_group=0,  # Ctrl-C is for us: it ends after those who use it
             )
         try:
             _wait_for(port, process, log)
