@@ -1,7 +1,8 @@
-"""Every log event of the worker: its name, what it means and what to do about it.
+"""What the worker says of itself: every log event, every figure of its health, every reason of a reject.
 
 Logs are for people who run the worker, never for billing. A line is the constant name and fields; no field
-may hold customer text, a key or a token.
+may hold customer text, a key or a token. Metrics are fields of lines and of the consumer's status: nothing
+is sent for them, and nothing is counted per event.
 """
 
 import json
@@ -35,6 +36,7 @@ LogName = Literal[
     "rates.loaded",
     "rates.refused",
     "rejects.high",
+    "settle.done",
     "telemetry.not_all_confirmed",
 ]
 
@@ -48,7 +50,11 @@ class LogEvent(Struct, frozen=True):
 
 
 LOG_EVENTS: dict[LogName, LogEvent] = {
-    "batch.committed": LogEvent(logging.INFO, "A batch is in the journal; fields count its rows.", "None."),
+    "batch.committed": LogEvent(
+        logging.INFO,
+        "A batch is in the journal; its fields are metrics.",
+        "See the metric that is not healthy.",
+    ),
     "batch.gap": LogEvent(
         logging.ERROR,
         "Sequence numbers are missing: the platform moved the checkpoint past events nobody processed.",
@@ -105,7 +111,7 @@ LOG_EVENTS: dict[LogName, LogEvent] = {
     ),
     "event.rejected": LogEvent(
         logging.WARNING,
-        "An event could not be billed; its bytes are a dead letter.",
+        "An event could not be billed; its bytes are a dead letter. The first five of a batch are told.",
         "Look at the reason; mend the policy, then requeue the dead letter.",
     ),
     "expiry.charged": LogEvent(
@@ -147,12 +153,200 @@ LOG_EVENTS: dict[LogName, LogEvent] = {
         "More than half of the last 500 events were rejected.",
         "A policy writes what the worker cannot read: look at the reasons in `event.rejected`.",
     ),
+    "settle.done": LogEvent(
+        logging.INFO,
+        "The timer's round is over: expired calls are billed, and what could be sent is sent.",
+        "None. Without this line for some minutes the worker does not run.",
+    ),
     "telemetry.not_all_confirmed": LogEvent(
         logging.WARNING,
         "A request to Application Insights left items refused or without a certain answer.",
         "None while the backlog shrinks; the fields tell the last answer and the alarm.",
     ),
 }
+
+MetricName = Literal[
+    "lag_s",
+    "lag",
+    "batch_s",
+    "events",
+    "events_per_s",
+    "skipped",
+    "redelivered",
+    "rejects",
+    "unpriced",
+    "estimated",
+    "conflicts",
+    "missing",
+    "pending",
+    "pending_age_s",
+    "backlog",
+    "backlog_age_s",
+]
+
+
+class Metric(Struct, frozen=True, kw_only=True):
+    """One figure of the worker's health, and where it is read."""
+
+    unit: str
+    meaning: str
+    healthy: str
+    remedy: str
+    log: LogName | None = None
+    """The line whose field it is; both hosts write it, unless its name begins with ``consume``."""
+    field: str | None = None
+    """Of that line, where it is not the metric's name."""
+    status: str | None = None
+    """Field of the standalone consumer's status line and health endpoint; there, counts are since the start."""
+
+
+METRICS: dict[MetricName, Metric] = {
+    "lag_s": Metric(
+        unit="seconds",
+        meaning="From the hub to the journal: the oldest event of a batch, when it was committed.",
+        healthy="below 60",
+        remedy="More instances or processes, up to one a partition. With a high `batch_s` the storage is slow.",
+        log="batch.committed",
+        status="lag_s",
+    ),
+    "lag": Metric(
+        unit="events",
+        meaning="Behind what was committed, in the hub.",
+        healthy="falls, or stays below a batch",
+        remedy="As for `lag_s`. Functions has no such field: see the hub's own metrics.",
+        log="consume.status",
+        status="lag",
+    ),
+    "batch_s": Metric(
+        unit="seconds",
+        meaning="To commit one batch: read, rate, dead letters, journal.",
+        healthy="below 5",
+        remedy="Look at the storage account: its latency, its throttling, its region.",
+        log="batch.committed",
+        status="batch_s",
+    ),
+    "events": Metric(
+        unit="events",
+        meaning="Committed; in the status together with `skipped`.",
+        healthy="not 0 while the gateway serves",
+        remedy="Run `chargeback doctor`; look whether the gateway's logger reaches the hub.",
+        log="batch.committed",
+        status="events",
+    ),
+    "events_per_s": Metric(
+        unit="events a second",
+        meaning="Committed, since the last status. Queries divide `events` by the time.",
+        healthy="as many as the gateway sends",
+        remedy="As for `lag_s`.",
+        log="consume.status",
+        status="events_per_s",
+    ),
+    "skipped": Metric(
+        unit="events",
+        meaning="Delivered again, and in the journal already. Of a batch that was all so: `batch.skipped`.",
+        healthy="0, but after a restart or a change of owner",
+        remedy="If it is steady, two deployments share one ledger and consumer group.",
+        log="batch.committed",
+        status="skipped",
+    ),
+    "redelivered": Metric(
+        unit="batches",
+        meaning="Failed here, and were read again.",
+        healthy="0",
+        remedy="See `consume.redelivered`; in Functions `batch.retried` and the exception before it.",
+        log="consume.status",
+        status="redelivered",
+    ),
+    "rejects": Metric(
+        unit="rows",
+        meaning="Not billed, a dead letter each; `reasons` counts them by reason.",
+        healthy="0",
+        remedy="Look the reason up below, mend the policy, then `chargeback dead-letters requeue`.",
+        log="batch.committed",
+        status="rejects",
+    ),
+    "unpriced": Metric(
+        unit="charges",
+        meaning="Without a price: no rate, no deployment, or nothing to count.",
+        healthy="0",
+        remedy="`unpriced.kql` says why. Mend the rate table, then `chargeback rates apply`.",
+        log="batch.committed",
+        status="unpriced",
+    ),
+    "estimated": Metric(
+        unit="charges",
+        meaning="Tokens were counted by us; divide by `charges` for the share.",
+        healthy="steady",
+        remedy="Let the gateway ask for usage in streams (docs/gateway-policies.md); see `not-certain.kql`.",
+        log="batch.committed",
+        status="estimated",
+    ),
+    "conflicts": Metric(
+        unit="charges",
+        meaning="Contradict an earlier one of their call in the batch. Over batches `not-certain.kql` counts them.",
+        healthy="0",
+        remedy="`chargeback explain` shows both; look for two loggers with one name.",
+        log="batch.committed",
+        status="conflicts",
+    ),
+    "missing": Metric(
+        unit="events",
+        meaning="In gaps: the platform's checkpoint went past them, nobody processed them.",
+        healthy="0",
+        remedy="`chargeback repair`, while the hub or Capture has them.",
+        log="batch.committed",
+        status="missing",
+    ),
+    "pending": Metric(
+        unit="calls",
+        meaning="Of a partition, that wait for further parts after a batch.",
+        healthy="as many as are under way",
+        remedy="If it grows, one of the parts does not come: look at the policy that splits bodies.",
+        log="batch.committed",
+        status="pending",
+    ),
+    "pending_age_s": Metric(
+        unit="seconds",
+        meaning="Since the last part of the call that has waited longest.",
+        healthy="below 900",
+        remedy="Older ones are billed as truncated (`expiry.charged`). Look whether the timer runs.",
+        log="batch.committed",
+        status="pending_age_s",
+    ),
+    "backlog": Metric(
+        unit="journals",
+        meaning="Hold charges that Application Insights has not confirmed, as far as the process knows.",
+        healthy="0, or falls",
+        remedy="See `outbox.alarm` and `telemetry.not_all_confirmed`. Billing is complete without it.",
+        log="settle.done",
+        status="backlog",
+    ),
+    "backlog_age_s": Metric(
+        unit="seconds",
+        meaning="Since the hub got the oldest event of those. The owner of a busy journal tells it in `outbox.backlog`.",
+        healthy="none, or falls; below 3600",
+        remedy="As for `backlog`.",
+        log="settle.done",
+        field="oldest_age_s",
+        status="oldest_unsent_s",
+    ),
+}
+
+
+REJECT_REASONS: dict[str, str] = {
+    "bad_field": "One of our own events has a field that cannot be right: the policy fragment was changed.",
+    "cut_part": "A part of a body was cut by the gateway; make parts smaller (docs/gateway-policies.md).",
+    "cut_record": "The last record of an event was cut; records before it are billed.",
+    "empty": "No body, or an empty array.",
+    "not_an_object": "JSON, but neither an object nor an array of objects.",
+    "not_json": "Not JSON, and nothing to save from it.",
+    "too_large": "Its rows do not fit into one append.",
+    "too_many_records": "More records than a gateway writes into one event.",
+    "unknown_format": "None of docs/formats.md: another producer, or a policy that was changed.",
+    "unknown_version": "Our own events in a version this worker does not know: update it.",
+}
+"""Closed: a count by reason has this many series at most. What each says, and so whom to ask."""
+
 
 _log = logging.getLogger("chargeback")
 

@@ -15,10 +15,11 @@ from chargeback import observe
 from chargeback.errors import RetryError
 from chargeback.event import Event
 from chargeback.expiry import expire_silent
-from chargeback.outbox import Sender, drain
+from chargeback.handled import Handled, timed
+from chargeback.outbox import Cursor, Sender, drain
 from chargeback.pipeline import Context
 from chargeback.ports import Ledger, MovedError
-from chargeback.stream_worker import Handled, StreamWorker
+from chargeback.stream_worker import StreamWorker
 
 PAUSE_S = 30.0
 """After telemetry was not confirmed, batches leave it alone this long; the timer goes on trying."""
@@ -75,6 +76,8 @@ class Worker:
         """Journals all of whose rows were confirmed, with the end they had."""
         self._ends: Mapping[str, str] = {}
         """Of the last round."""
+        self._cursors: dict[str, Cursor] = {}
+        """As this process saved them last; taken out while a drain is at work."""
 
     def bill(self, events: Sequence[Event]) -> Handled:
         """Commit a batch of one stream, then send what can be sent. Raises only before the commit."""
@@ -85,11 +88,18 @@ class Worker:
 
     def commit(self, events: Sequence[Event]) -> Handled:
         """Commit a batch of one stream; what it charged is sent later."""
-        return self.stream(journal_of(events[0])).handle(events) if events else Handled()
+        if not events:
+            return Handled()
+        journal, began = journal_of(events[0]), self._monotonic()
+        done = self.stream(journal).handle(events)
+        if done.committed:
+            done = timed(done, self._now(), self._monotonic() - began)
+            _tell(journal, done)
+        return done
 
     def send(self, journal: str) -> bool:
         """Send what a stream's journal holds, unless telemetry is known to be down; True when all is sent."""
-        return self._monotonic() >= self._resume_at and self._drain(journal)
+        return self._monotonic() >= self._resume_at and self._drain(journal, is_ours=True)
 
     def stream(self, journal: str) -> StreamWorker:
         """Return the one writer of a journal in this process."""
@@ -116,6 +126,8 @@ class Worker:
                 self._sweep()
         oldest = min((at for at in self._waiting.values() if at is not None), default=None)
         age = (self._now() - oldest).total_seconds() if oldest else None
+        if held is not None:
+            observe.log("settle.done", expired=expired, backlog=len(self._waiting), oldest_age_s=age)
         return Settled(expired, len(self._waiting), age)
 
     def _expire(self) -> int:
@@ -156,21 +168,30 @@ class Worker:
             except MovedError:
                 return  # the lease ran out; another process goes on
 
-    def _drain(self, journal: str) -> bool:
-        """Send what a journal holds; True when nothing is left. What fails here waits for the next round."""
+    def _drain(self, journal: str, *, is_ours: bool = False) -> bool:
+        """Send what a journal holds; True when nothing is left. What fails here waits for the next round.
+
+        ``is_ours``: this process wrote it, and knows without asking where it ends and what was sent of it.
+        """
         if self._sender is None:
             return True
         end = self._monotonic() + self._budget_s
+        log = self._ledger.journal(journal)
+        cursor = self._cursors.pop(journal, None)
         try:
             done = drain(
-                self._ledger.journal(journal),
+                log,
                 self._ledger,
                 self._sender,
                 may_go_on=lambda: self._monotonic() < end,
+                until=log.committed() if is_ours else None,
+                cursor=cursor if is_ours else None,
             )
         except RetryError as error:
             observe.log("outbox.backlog", journal=journal, error=str(error))
             return False
+        if done.cursor is not None:
+            self._cursors[journal] = done.cursor
         if done.is_empty:
             self._waiting.pop(journal, None)
             return True
@@ -180,6 +201,28 @@ class Worker:
         age = (self._now() - done.oldest_at).total_seconds() if done.oldest_at else None
         observe.log("outbox.backlog", journal=journal, oldest_age_s=age, alarm=done.alarm)
         return False
+
+
+def _tell(journal: str, done: Handled) -> None:
+    """Write the batch's line: the worker's health by name, see ``observe.METRICS``."""
+    observe.log(
+        "batch.committed",
+        journal=journal,
+        events=done.committed,
+        skipped=done.skipped,
+        rows=done.rows,
+        charges=done.charges,
+        rejects=done.rejects,
+        reasons=dict(done.reasons),
+        unpriced=done.unpriced,
+        estimated=done.estimated,
+        conflicts=done.conflicts,
+        missing=done.missing,
+        pending=done.pending,
+        pending_age_s=done.pending_age_s,
+        lag_s=done.lag_s,
+        batch_s=done.batch_s,
+    )
 
 
 def journal_of(event: Event) -> str:

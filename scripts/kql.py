@@ -36,6 +36,7 @@ from chargeback.charge import Charge  # noqa: E402  the line above makes it impo
 from chargeback.custom_events import alias_event, custom_event  # noqa: E402
 from chargeback.facts import Facts  # noqa: E402
 from chargeback.journal.rows import BudgetReached, Identity, Rerated  # noqa: E402
+from chargeback.status import Status  # noqa: E402
 
 QUERIES = ROOT / "infra" / "queries"
 TOOLS = ROOT / "tests" / "kql"
@@ -211,7 +212,7 @@ def log_fields() -> dict[str, set[str]]:
                 told = [each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)]
                 for name in (each for each in told if isinstance(each, str)):
                     found.setdefault(name, set()).update(word.arg or "..." for word in node.keywords)
-    return found
+    return found | {"consume.status": set(Status.__struct_fields__)}
 
 
 # ---- the checker

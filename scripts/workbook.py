@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from chargeback.observe import LOG_EVENTS  # noqa: E402  the line above makes it importable
+from chargeback.observe import LOG_EVENTS, METRICS, REJECT_REASONS  # noqa: E402  the line above makes it importable
 from scripts import kql  # noqa: E402  as above
 
 WORKBOOK = ROOT / "infra" / "workbook" / "workbook.json"
@@ -109,8 +109,10 @@ PAGES = (
     Page(
         "health",
         "Pipeline health",
-        "Whether everything arrives. What each line of the worker's log means: docs/telemetry.md.",
+        "Whether everything arrives. What each figure and each line of the worker's log means: docs/telemetry.md.",
         (
+            Show("pipeline-health"),
+            Show("rejects"),
             Show("silence"),
             Show("reconciliation-gap"),
             Show("token-gap"),
@@ -149,12 +151,20 @@ RULES = (
     Rule(
         "backlog",
         "Charges have waited for Application Insights for an hour",
-        "Billing is not affected. See `outbox.alarm` in the worker's log: daily cap, missing role, wrong endpoint.",
+        "Billing is complete. See `outbox.alarm` in the worker's log: daily cap, missing role, wrong endpoint.",
         2,
         "backlog",
         "| where WorstMinutes > 60",
         {"since": "ago(2h)"},
         "PT30M",
+    ),
+    Rule(
+        "rejects",
+        "Events were rejected and nobody is billed for them",
+        "See the reason, mend the policy, then `chargeback dead-letters requeue`.",
+        2,
+        "rejects",
+        values={"since": "ago(2h)"},
     ),
     Rule(
         "gap",
@@ -404,7 +414,37 @@ def log_table() -> str:
     return "\n".join(["| name | level | fields | means | remedy |", "|---|---|---|---|---|", *rows])
 
 
-TABLES = {"queries": query_table, "alerts": alert_table, "events": event_table, "log": log_table}
+def metric_table() -> str:
+    rows = [
+        f"| `{name}` | {metric.unit} | {metric.meaning} | {metric.healthy} | {metric.remedy} | "
+        f"{_field(metric.log, metric.field or name)} | {_code(metric.status)} |"
+        for name, metric in METRICS.items()
+    ]
+    head = "| metric | unit | means | healthy | remedy | line: field | status |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
+
+
+def _field(log: str | None, name: str) -> str:
+    return f"`{log}`: `{name}`" if log else ""
+
+
+def _code(name: str | None) -> str:
+    return f"`{name}`" if name else ""
+
+
+def reason_table() -> str:
+    rows = [f"| `{reason}` | {told} |" for reason, told in sorted(REJECT_REASONS.items())]
+    return "\n".join(["| reason | says |", "|---|---|", *rows])
+
+
+TABLES = {
+    "queries": query_table,
+    "alerts": alert_table,
+    "events": event_table,
+    "log": log_table,
+    "metrics": metric_table,
+    "reasons": reason_table,
+}
 _MARKED = re.compile(r"(<!-- (\w+): python scripts/workbook\.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

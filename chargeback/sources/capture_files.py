@@ -17,6 +17,7 @@ from msgspec import Struct
 from chargeback.errors import UsageError
 from chargeback.event import Event, Stream
 from chargeback.formats.times import instant
+from chargeback.sources import avro_files
 from chargeback.strangers import as_count, as_id, as_object
 
 NAMESPACE = "files"
@@ -121,28 +122,18 @@ def _time(value: Any) -> datetime | None:
 
 def _avro(file: Path) -> Iterator[Event]:
     """Read a file of Event Hubs Capture with the schema it carries; the path tells hub and partition."""
-    try:
-        import fastavro  # noqa: PLC0415  only Capture files need it, and it is an extra
-    except ImportError:
-        raise UsageError(
-            f"{file}: reading Avro needs the extra `cli` (pip install 'azure-openai-chargeback[cli]')"
-        ) from None
     stream = _capture_stream(file)
-    with file.open("rb") as data:
-        for record in fastavro.reader(data):
-            values = cast("dict[str, Any]", record)
-            number = int(values["SequenceNumber"])
-            yield Event(
-                stream=stream,
-                sequence_number=number,
-                position=number,
-                body=values.get("Body") or b"",
-                enqueued_at=_time(values.get("EnqueuedTimeUtc")),
-                partition_key=as_id(
-                    (as_object(values.get("SystemProperties")) or {}).get("x-opt-partition-key")
-                ),
-                properties=as_object(values.get("Properties")),
-            )
+    for values in avro_files.records(file):
+        number = int(values["SequenceNumber"])
+        yield Event(
+            stream=stream,
+            sequence_number=number,
+            position=number,
+            body=values.get("Body") or b"",
+            enqueued_at=_time(values.get("EnqueuedTimeUtc")),
+            partition_key=as_id((as_object(values.get("SystemProperties")) or {}).get("x-opt-partition-key")),
+            properties=as_object(values.get("Properties")),
+        )
 
 
 def _capture_stream(file: Path) -> Stream:

@@ -1,6 +1,14 @@
 """One holder at a time."""
 
+import time
+
 import pytest
+
+from chargeback.ports import MovedError
+from tests.support.events import NOON
+
+SHORTEST_S = 15
+"""The service grants no shorter lease."""
 
 
 class TestLeases:
@@ -21,3 +29,26 @@ class TestLeases:
 
         with storage.leases.hold("a", 15):
             pass
+
+
+@pytest.mark.azurite
+def test_a_lease_nobody_renews_runs_out_and_another_takes_over(blob_container):
+    """Time is the storage's, so the test asks until it is so; nothing else ends a lease nobody renews."""
+    from chargeback.journal import blob
+
+    leases = blob.ledger(blob_container, writer="w", now=lambda: NOON).leases
+    with leases.hold("settle", SHORTEST_S) as lease:  # its process is stopped here, and goes on much later
+        since = time.monotonic()
+        refused, found = 0, None
+        while found is None and time.monotonic() < since + 2 * SHORTEST_S:
+            found = leases.hold("settle", SHORTEST_S)
+            refused += found is None
+            time.sleep(0.2)
+        took_s = time.monotonic() - since
+
+        assert refused > 10
+        assert SHORTEST_S - 2 < took_s < SHORTEST_S + 4
+        with pytest.raises(MovedError):
+            lease.renew()
+    with found as second:
+        second.renew()

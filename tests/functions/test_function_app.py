@@ -100,6 +100,10 @@ def test_a_poison_event_in_the_middle_is_a_dead_letter_and_the_others_are_billed
     letters = ledger_of(env).dead_letters
     assert [letters.get(reject.dead_letter)[0] for reject in rejects] == [b"", POISON, b"\xff\xfe"]
     assert "canary" not in printed
+    [line] = [each.message for each in result.logs if each.message.startswith("batch.committed ")]
+    told = json.loads(line.removeprefix("batch.committed "))
+    assert (told["events"], told["charges"], told["estimated"]) == (5, 2, 2)
+    assert told["reasons"] == {"empty": 1, "unknown_format": 1, "not_json": 1}
 
 
 def test_the_same_batch_again_and_an_overlapping_one_bill_nothing_twice(env, endpoint):
@@ -197,5 +201,5 @@ def test_host_json_says_what_the_promises_need():
     assert hubs["initialOffsetOptions"] == {"type": "fromStart"}
     assert "eventProcessorOptions" not in hubs
     sampling = host["logging"]["applicationInsights"]["samplingSettings"]
-    assert "Event" in sampling["excludedTypes"].split(";")
+    assert {"Event", "Trace"} <= set(sampling["excludedTypes"].split(";"))
     assert host["functionTimeout"]

@@ -45,6 +45,11 @@ GATEWAY = [
 ASLEEP = [
     (datetime(2026, 11, 1, 3, minute, tzinfo=UTC), f"ASLEEP-{minute}", 200, None) for minute in range(4)
 ]
+# The lines of two batches, as the worker itself writes them: a calm one, and a late one with three events nobody can read.
+CALM = traffic.line_of_batch(traffic.good_bodies(4), lag=timedelta(seconds=3))
+LATE = traffic.line_of_batch(
+    [*traffic.good_bodies(1), b"poison", b"not json either", b""], lag=timedelta(seconds=90)
+)
 LOG = [
     (
         NOW - timedelta(hours=2),
@@ -54,7 +59,9 @@ LOG = [
     (NOW - timedelta(hours=1, minutes=50), "outbox.backlog", {"journal": "stream/a", "oldest_age_s": 600.0}),
     (NOW - timedelta(hours=3), "batch.gap", {"journal": "stream/a", "first": 12, "last": 14}),
     (NOW - timedelta(hours=1), "batch.gap", {"journal": "stream/a", "first": 12, "last": 14}),
-    (NOW - timedelta(hours=1), "batch.committed", {"journal": "stream/a", "events": 3, "rows": 3}),
+    (NOW - timedelta(minutes=50), "settle.done", {"expired": 0, "backlog": 0, "oldest_age_s": None}),
+    (NOW - timedelta(hours=2, minutes=50), "batch.committed", CALM),
+    (NOW - timedelta(hours=1, minutes=50), "batch.committed", LATE),
 ]
 
 
@@ -407,9 +414,26 @@ def test_the_workers_log_tells_backlog_and_gaps(either):
     assert {row["Event"]: row["Lines"] for row in either["worker-log"]} == {
         "outbox.backlog": 2,
         "batch.gap": 2,
-        "batch.committed": 1,
+        "batch.committed": 2,
+        "settle.done": 1,
     }
-    [backlog] = either["backlog"]
-    assert (backlog["Journal"], float(backlog["WorstMinutes"]), backlog["Reports"]) == ("stream/a", 10.0, 2)
+    told = [
+        (row["Hour"][11:13], row["WorstMinutes"], row["Reports"], row["OfTrouble"])
+        for row in either["backlog"]
+    ]
+    assert told == [("10", "10.0", 2, 2), ("11", None, 1, 0)]
     [gap] = either["gaps"]
     assert (gap["First"], gap["Last"], gap["Events"], gap["Seen"][11:13]) == (12, 14, 3, "09")
+
+
+def test_the_workers_health_is_what_its_lines_say(either):
+    calm, bad = either["pipeline-health"]
+
+    assert [row["Hour"][11:13] for row in (calm, bad)] == ["09", "10"]
+    assert (calm["Events"], calm["Charges"], calm["Rejects"], float(calm["LagWorst"])) == (4, 4, 0, 3.0)
+    assert (bad["Events"], bad["Charges"], bad["Rejects"], float(bad["LagWorst"])) == (4, 1, 3, 90.0)
+    assert float(bad["EstimatedPercent"]) == 0
+    assert {row["Reason"]: (int(row["Rejects"]), row["Journals"]) for row in either["rejects"]} == {
+        "not_json": (2, 1),
+        "empty": (1, 1),
+    }

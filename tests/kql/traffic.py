@@ -4,6 +4,7 @@ Three sources: the sample week, calls put together at random from several rows, 
 """
 
 import json
+import logging
 import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -20,8 +21,13 @@ from chargeback.facts import Facts
 from chargeback.journal.rows import BillingRow, Identity, Rerated
 from chargeback.journal.winner import Call, facts_of
 from chargeback.telemetry import CustomEvent
-from tests.support.charges import rows_of
-from tests.support.events import STREAM
+from chargeback.worker import Worker
+from tests.contract.memory import MemoryStorage
+from tests.support.calls import Counts
+from tests.support.charges import CONTEXT, rows_of
+from tests.support.events import STREAM, events_of
+from tests.support.render import render
+from tests.support.sample_calls import CALLERS, ROUTES, a_call
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "events"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -201,6 +207,32 @@ def log_tables(lines: Iterable[tuple[datetime, str, dict[str, Any]]]) -> dict[st
     return _both(
         "traces", "AppTraces", ("timestamp", "message"), [*rows, [instant(NOW), "Host started (12ms)"]]
     )
+
+
+def line_of_batch(bodies: Iterable[bytes], *, lag: timedelta) -> dict[str, Any]:
+    """Return the fields of the line that the worker itself writes of a batch, so long after the hub got it."""
+    ledger = MemoryStorage().ledger(writer="w", now=lambda: NOW)
+    worker = Worker(ledger, lambda: CONTEXT, None, now=lambda: NOW + lag, monotonic=lambda: 0.0, budget_s=1)
+    told: list[dict[str, Any]] = []
+    listener = logging.Handler()
+    listener.emit = lambda record: told.append(record.fields)  # type: ignore[attr-defined]
+    log = logging.getLogger("chargeback")
+    level = log.level
+    log.addHandler(listener)
+    log.setLevel(logging.INFO)
+    worker.commit(events_of(bodies, start=NOW, every=timedelta(0)))
+    log.removeHandler(listener)
+    log.setLevel(level)
+    return told[-1]
+
+
+def good_bodies(count: int) -> list[bytes]:
+    """One whole event a call, priced and counted by the service."""
+    usage = Counts(prompt=100, completion=20)
+    return [
+        render(a_call(CALLERS["shop"], ROUTES["chat"], NOW, n, usage=usage), "v1")[0]
+        for n in range(1, count + 1)
+    ]
 
 
 def gateway_tables(

@@ -4,6 +4,7 @@ Time is fake except for read timeouts of a few hundredths of a second.
 """
 
 import logging
+import socket
 import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -22,6 +23,7 @@ from chargeback.sinks.connection_string import (
     parse_connection_string,
     redirect_target,
 )
+from chargeback.sinks.verdicts import DECISIONS
 from chargeback.telemetry import CustomEvent
 from tests.support.ingestion import (
     KEY,
@@ -145,6 +147,11 @@ TRANSIENT = (408, 429, 500, 502, 503, 504)
 
 TWICE = """{"itemsReceived": 4, "itemsAccepted": 2, "errors": [
     {"index": 1, "statusCode": 400, "message": ""}, {"index": 1, "statusCode": 429, "message": ""}]}"""
+
+SOON = {
+    "Retry-After": format_datetime(NOW + timedelta(seconds=4), usegmt=True),
+    "Date": format_datetime(NOW, usegmt=True),
+}
 
 # sentence: (script, refused, unconfirmed, alarm, requests or None for "several")
 MATRIX = {
@@ -289,18 +296,52 @@ MATRIX = {
     "cut in the middle of the answer": ([reset("middle")], (), (), None, 2),
     "closed after the answer": ([reset("after")], (), (), None, 1),
     "reset for ever": ([always(reset("before"))], (), EVERY, None, None),
+    "no answer in time, once": ([hang], (), (), None, None),
+    "no answer in time for ever": ([always(hang)], (), EVERY, None, None),
+    "429 with seconds to wait": ([status(429, retry_after=4)], (), (), None, 2),
+    "429 with a date to wait for": ([status(429, headers=SOON)], (), (), None, 2),
+    "429 with more to wait than there is": ([always(status(429, retry_after=3600))], (), EVERY, None, 1),
+    "503 with seconds to wait": ([status(503, retry_after=4)], (), (), None, 2),
+    "307 on the host itself": ([redirect("/v2/track")], (), (), None, 2),
+    "308 on the host itself": ([redirect("/v2/track", 308)], (), (), None, 2),
+    "307 in a circle": ([always(redirect("/v2.1/track"))], (), EVERY, "wrong_endpoint", 6),
+    "307 to a foreign host": (
+        [always(redirect("https://elsewhere.example/v2.1/track"))],
+        (),
+        EVERY,
+        "foreign_redirect",
+        1,
+    ),
+    "308 to nowhere": ([always(status(308))], (), EVERY, "foreign_redirect", 1),
     **{f"{code} twice heals": ([status(code), status(code)], (), (), None, 3) for code in TRANSIENT},
     **{f"{code} for ever": ([always(status(code))], (), EVERY, None, None) for code in TRANSIENT},
 }
 
 
-@pytest.mark.parametrize("case", MATRIX.values(), ids=MATRIX.keys())
-def test_every_answer_leads_to_its_outcome(endpoint, transport, patience, case):
-    script, refused, unconfirmed, alarm, requests = case
+# Real time, so short; and only where waiting is the point, for a busy machine is late with every answer.
+TIMES_OUT = {name: {"read_timeout_s": 0.1} for name in MATRIX if name.startswith("no answer in time")}
+
+
+def told(name):
+    """``answer -> what becomes of four items``, for ``pytest -v``: the matrix as a table."""
+    _, refused, unconfirmed, alarm, requests = MATRIX[name]
+    counts = {
+        "confirmed": len(EVERY) - len(refused) - len(unconfirmed),
+        "refused": len(refused),
+        "unconfirmed": len(unconfirmed),
+    }
+    outcome = [f"{count} {word}" for word, count in counts.items() if count]
+    outcome += [f"alarm {alarm}"] if alarm else []
+    return f"{name} -> {', '.join(outcome)}; requests: {requests or 'several'}"
+
+
+@pytest.mark.parametrize("name", MATRIX, ids=told)
+def test_every_answer_leads_to_its_outcome(endpoint, transport, patience, name):
+    script, refused, unconfirmed, alarm, requests = MATRIX[name]
     endpoint.script(*script)
     sent = events(4)
 
-    delivery = transport(endpoint).send(sent)
+    delivery = transport(endpoint, **TIMES_OUT.get(name, {})).send(sent)
 
     assert_honest(endpoint, sent, delivery)
     assert tuple(refusal.index for refusal in delivery.refused) == refused
@@ -309,6 +350,12 @@ def test_every_answer_leads_to_its_outcome(endpoint, transport, patience, case):
     assert patience.now <= 20
     made = len(endpoint.requests)
     assert made == requests if requests else 2 <= made <= 10
+
+
+def test_every_status_that_is_decided_on_is_in_the_matrix():
+    decided = {code for code in DECISIONS if isinstance(code, int)}
+
+    assert decided <= {int(name[:3]) for name in MATRIX if name[:3].isdigit()}
 
 
 def test_only_the_item_with_a_transient_fault_is_sent_again(endpoint, transport, patience):
@@ -467,6 +514,18 @@ class TestConnection:
         endpoint.stop()
 
         assert sender.send(events(2)).unconfirmed == (0, 1)
+
+    def test_a_host_nobody_knows_leaves_all_unconfirmed(self, transport, patience, monkeypatch):
+        def unknown(*_, **__):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+        sender = transport(f"InstrumentationKey={KEY};IngestionEndpoint=http://ingestion.example/")
+
+        delivery = sender.send(events(2))
+
+        assert (delivery.unconfirmed, delivery.alarm) == ((0, 1), None)
+        assert len(patience.waits) > 1, "it may be known a second later"
 
     def test_a_certificate_nobody_trusts_leaves_all_unconfirmed(self, transport):
         with IngestionEndpoint(tls=True) as stranger:
