@@ -7,7 +7,7 @@ not known is never 0: the call stays visible as ``unpriced`` or ``unmetered``.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
 from msgspec import Struct
@@ -27,6 +27,11 @@ EXACT = Context(prec=50, traps=[Inexact, InvalidOperation, DivisionByZero, Overf
 # No call counts this many tokens; beyond it a count is damage, and `EXACT` might have to round.
 MOST_TOKENS = 10**15
 
+# Clocks differ by seconds. An event that the hub took minutes before it happened has a wrong time, which is
+# noted; one from a year ahead is priced by nobody: what that day costs is not known.
+MOST_SKEW = timedelta(minutes=5)
+FUTURE = timedelta(days=366)
+
 # Operations whose answers carry token usage. The others are metered by what later imports bring.
 METERED = ("chat", "completions", "responses", "embeddings")
 
@@ -34,6 +39,7 @@ REASONS: dict[str, str] = {
     # unpriced: consumed, and the table does not say (or not uniquely) what it costs
     "no_rate_table": "No rate table was loaded.",
     "no_time": "Neither the event nor the hub tells when the call was, so no dated price applies.",
+    "future_time": "The event's time is over a year later than the hub received it; what that day costs is not known.",
     "no_deployment": "The event names no deployment, and no default of the table applies.",
     "unknown_deployment": "The table does not list this deployment (in this account) at that moment.",
     "ambiguous_account": "Several accounts have a deployment of this name, and their prices differ.",
@@ -125,6 +131,14 @@ def rate(
     return _rated(found, facts, where)
 
 
+def ahead(occurred_at: datetime | None, enqueued_at: datetime | None) -> timedelta | None:
+    """Return by how much an event says it happened after the hub had it; None if it does not, or nobody can tell."""
+    if occurred_at is None or enqueued_at is None:
+        return None
+    skew = occurred_at - enqueued_at
+    return skew if skew > MOST_SKEW else None
+
+
 def _rated(found: _Verdict, facts: Facts, where: Route) -> Rated:
     return Rated(
         rating=found.rating,
@@ -141,8 +155,9 @@ def _rated(found: _Verdict, facts: Facts, where: Route) -> Rated:
 
 
 def _counted(usage: Usage) -> bool:
-    found = usage.prompt_tokens or usage.completion_tokens or any(usage.by_meter.values())
-    return usage.source in ("reported", "gateway") and bool(found)
+    if usage.source not in ("reported", "gateway"):
+        return False
+    return bool(usage.prompt_tokens or usage.completion_tokens or any(usage.by_meter.values()))
 
 
 def _without_count(
@@ -211,8 +226,8 @@ def _metered(usage: Usage, row: RateRow, cache_split_unknown: str) -> _Verdict:
     if bound and usage.source == "gateway" and cache_split_unknown == "unpriced":
         return _Verdict("unpriced", "unknown_cache_split")
     used = quantities(usage)
-    missing = tuple(meter for meter in used if meter not in row.prices)
-    if missing:
+    if not used.keys() <= row.prices.keys():
+        missing = tuple(meter for meter in used if meter not in row.prices)
         return _Verdict("unpriced", "no_meter", missing_meters=missing)
     lines = tuple(_line(meter, quantity, row) for meter, quantity in used.items())
     return _Verdict("priced", lines=lines, notes=("upper_bound",) if bound else ())
@@ -241,6 +256,14 @@ def quantities(usage: Usage) -> dict[str, int | Decimal]:
     cached, write = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     audio_in, audio_out = usage.audio_prompt_tokens or 0, usage.audio_completion_tokens or 0
     more = usage.by_meter
+    if not (more or audio_in or audio_out):  # text in, text out: nearly every call
+        text: dict[str, int | Decimal] = {
+            "input_text": (usage.prompt_tokens or 0) - cached - write,
+            "input_cached_text": cached,
+            "cache_write_text": write,
+            "output_text": usage.completion_tokens or 0,
+        }
+        return {meter: quantity for meter, quantity in text.items() if quantity}
     cached_audio, cached_image = (
         _tokens(more, name) for name in ("input_cached_audio", "input_cached_image")
     )
@@ -271,13 +294,15 @@ def consistent(usage: Usage) -> bool:
     cached, write = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     audio_in, audio_out = usage.audio_prompt_tokens or 0, usage.audio_completion_tokens or 0
     reasoning = usage.reasoning_tokens or 0
-    counts = (prompt, completion, cached, write, audio_in, audio_out, reasoning)
+    # No part is negative, so those that fit into their whole are no more than MOST_TOKENS either.
     return (
-        min(counts) >= 0
-        and max(counts) <= MOST_TOKENS
-        and cached + write <= prompt
+        cached >= 0
+        and write >= 0
+        and audio_in >= 0
+        and cached + write <= prompt <= MOST_TOKENS
         and write + audio_in <= prompt
-        and max(reasoning, audio_out) <= completion
+        and 0 <= reasoning <= completion <= MOST_TOKENS
+        and 0 <= audio_out <= completion
         and (not usage.by_meter or min(quantities(usage).values(), default=0) >= 0)
         and (usage.total_tokens is None or usage.total_tokens == prompt + completion)
     )

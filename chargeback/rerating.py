@@ -22,20 +22,22 @@ from chargeback.facts import FACT_FIELDS, Facts
 from chargeback.journal.rows import BillingRow, Rerated, Run
 from chargeback.ports import Entry, Ledger
 from chargeback.rates.billable import error_of
-from chargeback.rates.routes import ASSUMED_DEPLOYMENT
+from chargeback.rates.routes import ASSUMED_DEPLOYMENT, STRANGE_SPILLOVER
 from chargeback.rates.sites import MODEL_DIFFERS
 from chargeback.rates.table import RateTable
 from chargeback.rating import EXACT, Rated, rate
 from chargeback.report.books import Books
+from chargeback.report.query import plain
 from chargeback.report.reading import charges
 from chargeback.report.span import Span
 from chargeback.usage import COUNTS, Usage
+from chargeback.watching import Watch, unwatched
 
 BATCH = 1_000
 
 # Found while reading the event, whatever a table says.
-_SETTLED = frozenset({"not_final", "no_model_call", "fetched_again"})
-_RATING_NOTES = frozenset({ASSUMED_DEPLOYMENT, MODEL_DIFFERS, "upper_bound"})
+_SETTLED = frozenset({"not_final", "no_model_call", "fetched_again", "future_time"})
+_RATING_NOTES = frozenset({ASSUMED_DEPLOYMENT, MODEL_DIFFERS, STRANGE_SPILLOVER, "upper_bound"})
 _ROUTED = ("account", "deployment", "model", "region")
 
 
@@ -51,7 +53,15 @@ class Applied(Struct, frozen=True, kw_only=True):
     unpriced: int
 
 
-def apply(books: Books, ledger: Ledger, table: RateTable, span: Span, *, now: datetime) -> Applied:
+def apply(
+    books: Books,
+    ledger: Ledger,
+    table: RateTable,
+    span: Span,
+    *,
+    now: datetime,
+    watch: Watch = unwatched,
+) -> Applied:
     """Rate every call of the span by ``table``. Raises UsageError when part of the span is closed."""
     if span.start is None or span.end is None:
         raise UsageError("a rating run needs both ends: give --from and --to")
@@ -63,7 +73,8 @@ def apply(books: Books, ledger: Ledger, table: RateTable, span: Span, *, now: da
     ledger.put_once(f"rates/{table.sha256}.json", table.canonical)
     run = f"{table.rows.table_id}-{now:%Y%m%dT%H%M%SZ}"
     tally = _Tally()
-    rows = _rerated(books, table, span, run, tally)
+    count = int(books.db.one(f"SELECT count(*) FROM due WHERE {_of(span)}") or 0)  # noqa: S608 - our own words
+    rows = watch("calls", _rerated(books, table, span, run, tally), count)
     journal = f"run/{run}"
     _append(ledger, journal, rows, lambda: _end(run, table, span, tally, now))
     return Applied(
@@ -71,8 +82,8 @@ def apply(books: Books, ledger: Ledger, table: RateTable, span: Span, *, now: da
         journal=journal,
         calls=tally.calls,
         changed=tally.changed,
-        before=tally.before,
-        after=tally.after,
+        before=plain(tally.before),
+        after=plain(tally.after),
         unpriced=tally.unpriced,
     )
 
@@ -91,8 +102,7 @@ class _Tally:
 
 
 def _rerated(books: Books, table: RateTable, span: Span, run: str, tally: _Tally) -> Iterator[Rerated]:
-    condition = f"kind = 'call' AND NOT rival AND NOT conflict AND {span.condition}"
-    for charge in charges(books, "due", condition):
+    for charge in charges(books, "due", _of(span)):
         row = Rerated(
             run=run,
             row_id=f"run/{run}/{charge.row_id}",
@@ -104,6 +114,10 @@ def _rerated(books: Books, table: RateTable, span: Span, run: str, tally: _Tally
         )
         tally.add(row)
         yield row
+
+
+def _of(span: Span) -> str:
+    return f"kind = 'call' AND NOT rival AND NOT conflict AND {span.condition}"
 
 
 def rerate(charge: Charge, table: RateTable) -> Charge:

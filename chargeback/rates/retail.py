@@ -2,12 +2,10 @@
 
     pages ──items──> meters by name words ──> a rate row and meter of the table, or the reason why not
 
-A meter is mapped by the ``azure_meter_id`` or the exact ``azure_meter`` of a rate; the words of its name are
-read only to *propose* what a meter without one may be. A word that is not in the vocabulary leaves the whole
-meter unmapped, because one unread word can change the price twelve times (``5.4`` and ``5.4 pro``).
+A meter is mapped by the ``azure_meter_id`` or the exact ``azure_meter`` of a rate; the words of its name
+(``meter_names``) are read only to *propose* what a meter without one may be.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -16,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from chargeback.errors import UsageError
+from chargeback.rates.meter_names import read_name
 from chargeback.rates.rows import Meter, Rate
 from chargeback.rates.table import RateTable
 from chargeback.rates.words import METERS, UNITS
@@ -31,46 +30,6 @@ UNIT_OF_MEASURE: dict[str, tuple[int, tuple[str, ...]]] = {
     "1 Second": (1, ("seconds",)),
 }
 
-# Spellings as Azure's list has them. The first group a word is in decides; longer phrases first.
-_PHRASES: tuple[tuple[str, str, str], ...] = (
-    ("direction", "cache_write", r"cd wr|cw"),
-    ("direction", "cached", r"cached inpt?|cached|cchd inpt?|ccchd|cchd|cach|cd inpt?|cd"),
-    ("direction", "output", r"outpt|outp|output|out|opt"),
-    ("direction", "input", r"inpt|inp|input|in"),
-    ("scope", "DataZone", r"data ?zone|dzone|dzn|dz"),
-    ("scope", "Global", r"glbl|global|gl"),
-    ("scope", "Regional", r"regnl|rgnl|regional|rg"),
-    ("tier", "priority", r"pp"),
-    ("tier", "flex", r"flex|fl"),
-    ("batch", "batch", r"batch"),
-    ("context", "short", r"shortco|shco"),
-    ("context", "long", r"longco|loco"),
-    ("modality", "audio", r"aud"),
-    ("modality", "text", r"txt"),
-    ("modality", "image", r"img"),
-    ("other", "fine-tuned", r"ft|grdr|grader|rt|hstng"),
-    ("noise", "noise", r"tokens?|unit|units"),
-)
-_DIRECTIONS = {
-    ("input", "text"): "input_text",
-    ("cached", "text"): "input_cached_text",
-    ("cache_write", "text"): "cache_write_text",
-    ("output", "text"): "output_text",
-    ("input", "audio"): "input_audio",
-    ("cached", "audio"): "input_cached_audio",
-    ("output", "audio"): "output_audio",
-    ("input", "image"): "input_image",
-    ("cached", "image"): "input_cached_image",
-    ("output", "image"): "output_image",
-}
-_TYPES = {
-    ("Global", False): "GlobalStandard",
-    ("DataZone", False): "DataZoneStandard",
-    ("Regional", False): "Standard",
-    ("Global", True): "GlobalBatch",
-    ("DataZone", True): "DataZoneBatch",
-}
-
 
 class Item(Struct, frozen=True, kw_only=True):
     """One price of the list."""
@@ -84,18 +43,6 @@ class Item(Struct, frozen=True, kw_only=True):
     currency: str
     effective_from: str
     kind: str
-
-
-class Read(Struct, frozen=True, kw_only=True):
-    """A meter's name, taken apart."""
-
-    meter: str | None
-    deployment_type: str | None
-    service_tier: str
-    context_tier: str
-    model_words: str
-    unread: str | None
-    """Why it cannot be mapped by its words."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -174,48 +121,6 @@ def _item(row: Mapping[str, Any]) -> Item:
     )
 
 
-def read_name(name: str) -> Read:
-    """Take a meter's name apart; what remains when every known word is taken out is the model's name."""
-    words = f" {re.sub(r'[-_/]+', ' ', name.lower())} "
-    found: dict[str, set[str]] = {}
-    for group, meaning, pattern in _PHRASES:
-        words, count = re.subn(rf"(?<= )(?:{pattern})(?= )", "", words)
-        if count:
-            found.setdefault(group, set()).add(meaning)
-    model = " ".join(words.split())
-    scope = _only(found, "scope")
-    direction = _only(found, "direction")
-    modality = _only(found, "modality") or "text"
-    meter = _DIRECTIONS.get((direction or "", modality))
-    kind = _TYPES.get((scope or "", "batch" in found))
-    problem = _problem(found, direction, scope, model)
-    return Read(
-        meter=meter,
-        deployment_type=kind,
-        service_tier=_only(found, "tier") or "default",
-        context_tier=_only(found, "context") or "*",
-        model_words=model,
-        unread=problem,
-    )
-
-
-def _only(found: Mapping[str, set[str]], group: str) -> str | None:
-    words = found.get(group, set())
-    return next(iter(words)) if len(words) == 1 else None
-
-
-def _problem(
-    found: Mapping[str, set[str]], direction: str | None, scope: str | None, model: str
-) -> str | None:
-    if "other" in found:
-        return "fine-tuning, grading, realtime or hosting: enter by hand"
-    if direction is None:
-        return "no word, or several, say whether it is input, cached, cache write or output"
-    if scope is None:
-        return "no word, or several, say whether it is global, data zone or regional"
-    return None if model else "no word is left for the model"
-
-
 def compare(table: RateTable, found: Iterable[Item]) -> Comparison:
     """Compare the list with the table, through the meter ids and names the table carries."""
     wanted = list(_references(table))
@@ -289,8 +194,10 @@ def _power(size: int) -> int:
 def proposal(item: Item) -> str:
     """Say what an item's name seems to mean; a person decides."""
     read = read_name(item.meter)
-    if read.unread:
-        return read.unread
+    if read.unread or read.meter is None:
+        return read.unread or "no meter is known for it"
+    if _item_price(item, METERS[read.meter]) is None:
+        return f"unit {item.unit!r} does not fit {read.meter}"
     tier = "" if read.service_tier == "default" else f", {read.service_tier}"
     context = "" if read.context_tier == "*" else f", {read.context_tier} context"
     return (

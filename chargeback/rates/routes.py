@@ -17,12 +17,28 @@ from chargeback.rates.table import RateTable
 from chargeback.rates.words import PROVISIONED_TYPES
 
 ASSUMED_DEPLOYMENT = "assumed_deployment"
+STRANGE_SPILLOVER = "spillover_not_provisioned"
 
 _ABSENT = Route(problem="unknown_deployment")
 
 
 def route(table: RateTable, facts: Facts, at: datetime, event_hub: str) -> Route:
     """Find what served the call. Never guesses between two prices."""
+    key = (
+        table.epoch(at),
+        event_hub,
+        facts.deployment,
+        facts.account,
+        facts.model,
+        facts.spillover_from,
+        facts.subscription_id,
+        facts.subscription_key_id,
+        facts.app_id,
+    )
+    return table.routes.get(key) or table.routes.put(key, _route(table, facts, at, event_hub))
+
+
+def _route(table: RateTable, facts: Facts, at: datetime, event_hub: str) -> Route:
     if facts.deployment is not None:
         return _deployed(table, facts, facts.account, facts.deployment, at)
     default = table.default(facts, event_hub, at)
@@ -46,7 +62,17 @@ def _deployed(table: RateTable, facts: Facts, account: str | None, name: str, at
         return _served(facts, found)
     targets = [_target(table, each, at) for each in found]
     served = tuple(each for each in targets if each is not None)
-    return _served(facts, served) if len(served) == len(found) else Route(problem="no_spillover_target")
+    if len(served) != len(found):
+        return Route(problem="no_spillover_target")
+    spilled = _served(facts, served)
+    strange = any(_spills_without_reason(table, each, facts.spillover_from, at) for each in found)
+    return replace(spilled, notes=(*spilled.notes, STRANGE_SPILLOVER)) if strange else spilled
+
+
+def _spills_without_reason(table: RateTable, served: Site, origin: str, at: datetime) -> bool:
+    """Tell whether the deployment that spilled over is known, and not one that could."""
+    site = table.site(served.row.account, origin, at)
+    return site is not None and not site.provisioned
 
 
 def _target(table: RateTable, site: Site, at: datetime) -> Site | None:

@@ -1,11 +1,12 @@
 """The rate table in memory: immutable, indexed for one dictionary look-up and one bisection a question."""
 
 import hashlib
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -49,6 +50,21 @@ class Assignment(Struct, frozen=True):
     cost_centre: str | None
 
 
+class Memo(Generic[T]):
+    """Answers given before, by everything the question depends on. When it is full it starts anew."""
+
+    def __init__(self, entries: int = 4096) -> None:
+        self._entries = entries
+        self._answers: dict[Hashable, T] = {}
+        self.get = self._answers.get
+
+    def put(self, key: Hashable, answer: T) -> T:
+        if len(self._answers) >= self._entries:
+            self._answers.clear()
+        self._answers[key] = answer
+        return answer
+
+
 class RateTable:
     """Made by ``load.parse`` or ``parse_canonical`` only. Every look-up takes an aware instant."""
 
@@ -81,11 +97,32 @@ class RateTable:
         self._markups: dict[str | None, Timeline[Markup]] = _timelines(
             (centre.id, (row.start, row.to, row)) for centre in rows.cost_centres for row in centre.markups
         )
+        self._changes = _instants(self._rates, self._sites, self._defaults, self._keys, self._centres)
+        self._assigned: Memo[Assignment] = Memo()
+        self.routes: Memo[Any] = Memo()
+        """Of ``routes.route``, whose answers are worth keeping and whose module knows this one."""
+
+    def epoch(self, at: datetime) -> int:
+        """Number the spans between changes: every look-up gives the same at any two instants of one."""
+        return bisect_right(self._changes, at)
 
     # ---- who pays
 
     def assign(self, facts: Facts, at: datetime) -> Assignment:
         """Fold the key into its subscription and find the cost centre of that moment."""
+        if facts.tags:
+            return self._assign(facts, at)
+        key = (
+            self.epoch(at),
+            facts.subscription_id,
+            facts.subscription_name,
+            facts.subscription_key_id,
+            facts.app_id,
+            facts.product,
+        )
+        return self._assigned.get(key) or self._assigned.put(key, self._assign(facts, at))
+
+    def _assign(self, facts: Facts, at: datetime) -> Assignment:
         subscription = self.subscription(facts, at)
         name = facts.subscription_name or (None if subscription is None else self._names.get(subscription))
         return Assignment(subscription, name, self._centre(subscription, facts, at))
@@ -203,6 +240,12 @@ def _timelines(
     for key, interval in intervals:
         grouped[key].append(interval)
     return {key: Timeline(rows) for key, rows in grouped.items()}
+
+
+def _instants(*indexes: dict[Any, Timeline[Any]]) -> list[datetime]:
+    """Return every instant at which anything in the indexes changes, in order."""
+    intervals = (row for index in indexes for timeline in index.values() for row in timeline)
+    return sorted({instant for start, end, _ in intervals for instant in (start, end) if instant})
 
 
 def _spans(rows: Iterable[Any], key: Callable[[Any], K]) -> Iterable[tuple[K, tuple[Any, Any, Any]]]:

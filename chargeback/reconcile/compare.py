@@ -86,8 +86,16 @@ def _difference(
     scale = max(abs(each.quantity) for each in (ours, theirs) if each is not None)
     agrees = abs(found.tokens) <= scale * tolerance
     gap = gaps.get((cell.day, cell.deployment), Known())
-    causes = () if agrees else _causes(found, gap, last_day)
+    causes = _of_money(found, tolerance) if agrees else _causes(found, gap, last_day)
     return Difference(cell=cell, ours=ours, theirs=theirs, agrees=agrees, causes=causes)
+
+
+def _of_money(found: Difference, tolerance: Decimal) -> tuple[str, ...]:
+    """Say why the same tokens cost another sum. It is no disagreement: the invoice may have its own prices."""
+    theirs = found.theirs.money if found.theirs else None
+    if found.money is None or theirs is None or abs(found.money) <= abs(theirs) * tolerance:
+        return ()
+    return ("same tokens, another price: negotiated against list, a price of another date, or a credit",)
 
 
 def _causes(found: Difference, gap: Known, last_day: date | None) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from typing import Any, cast
 import msgspec
 
 from chargeback.errors import UsageError
-from chargeback.rates.retail import UNIT_OF_MEASURE, read_name
+from chargeback.rates.meter_names import read_name
+from chargeback.rates.retail import UNIT_OF_MEASURE
 from chargeback.reconcile.counts import Cell, Count
 
 Row = Mapping[str, Any]

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import jsonschema
@@ -99,29 +98,52 @@ def test_the_shipped_table_loads_without_a_word():
     assert faults(SHIPPED.read_text(), source=SHIPPED.name, today=date(2026, 11, 21)) == ()
 
 
+# Prices typed in a second time, from the record of 2026-08-11: (model, type, tier, meter) -> price and meter.
+RECORDED = {
+    ("gpt-4o@2024-05-13", "GlobalStandard", "input_text"): ("0.005", "gpt 4o 0513 Input global Tokens"),
+    ("gpt-4o@2024-08-06", "GlobalStandard", "input_text"): ("0.0025", "gpt-4o-0806-Inp-glbl Tokens"),
+    ("gpt-4o@2024-08-06", "GlobalStandard", "input_cached_text"): (
+        "0.00125",
+        "gpt 4o 0806 cached Inp glbl Tokens",
+    ),
+    ("gpt-4o@2024-11-20", "GlobalBatch", "input_text"): ("0.00125", "gpt 4o 1120 Batch Inp glbl Tokens"),
+    ("text-embedding-3-large@1", "GlobalStandard", "input_text"): (
+        "0.00013",
+        "text-embedding-3-large-glbl Tokens",
+    ),
+    ("whisper@001", "GlobalBatch", "audio_hour"): ("0.36", "Speech-to-Text-Batch-Whisper-glbl Unit"),
+}
+
+
 def test_the_shipped_prices_are_the_recorded_ones_and_name_their_meters():
-    """A price in this file is a fact of 2026-08-11: a new one is a new row, with its own date."""
+    """A price in this file is a fact of its day: a new one is a new row, with its own date."""
     table = parse(SHIPPED.read_text(), source=SHIPPED.name)
 
     told = {
-        (rate.model, rate.deployment_type, name): (meter.price, meter.per, meter.azure_meter)
+        (rate.model, rate.deployment_type, name): (format(meter.price, "f"), meter.azure_meter)
         for rate in table.rows.rates
+        if rate.service_tier == "default"
         for name, meter in rate.meters.items()
+        if meter.price is not None
     }
-    assert told == {
-        ("text-embedding-3-large@1", "GlobalStandard", "input_text"): (
-            Decimal("0.00013"),
-            "1K tokens",
-            "text-embedding-3-large-glbl",
-        ),
-        ("whisper@001", "GlobalBatch", "audio_hour"): (
-            Decimal("0.36"),
-            "1 hour",
-            "Speech-to-Text-Batch-Whisper-glbl",
-        ),
-    }
-    assert table.rows.source.fetched_at == datetime(2026, 8, 11, tzinfo=UTC)
-    assert {rate.effective_from for rate in table.rows.rates} == {datetime(2026, 8, 11, tzinfo=UTC)}
+    assert {key: told.get(key) for key in RECORDED} == RECORDED
+    assert all(meter for _, meter in told.values())
+    assert table.rows.source.fetched_at.date() == date(2026, 7, 31)
+    assert {rate.effective_from for rate in table.rows.rates} == {datetime(2026, 7, 31, tzinfo=UTC)}
+
+
+def test_the_shipped_table_grows_old():
+    [fault] = faults(SHIPPED.read_text(), source="t.yaml", today=date(2026, 11, 29))
+
+    assert (fault.severity, fault.path) == ("warning", "source.fetched_at")
+    assert "prices read 121 days ago" in fault.value
+
+
+def test_no_meter_of_the_list_is_priced_twice():
+    rates = parse(SHIPPED.read_text(), source=SHIPPED.name).rows.rates
+    meters = [meter.azure_meter for rate in rates for meter in rate.meters.values() if meter.azure_meter]
+
+    assert len(meters) == len(set(meters)) > 300
 
 
 # ---- tags and markups

@@ -126,15 +126,18 @@ def test_an_instant_in_another_zone_is_the_same_instant():
 
 
 def test_a_rate_that_names_the_region_goes_before_one_for_all():
-    special = """- model: embed@1
+    """A stored table may have both, and a list that starts to differ by region names them from then on."""
+    named = """- model: embed@1
   deployment_type: GlobalStandard
   region: [eastus]
   effective_from: 2026-01-01
   effective_to: 2026-02-01
-  meters: {input_text: {price: "0.03", per: 1M tokens}}
+  meters: {input_text: {price: "0.02", per: 1M tokens}}
 deployments:
 """
-    table = parse(changed("deployments:\n", special), source="x")
+    stored = parse(changed("deployments:\n", named), source="x").canonical
+    head, tail = stored.rsplit(b'"price":"0.02"', 1)
+    table = parse_canonical(head + b'"price":"0.03"' + tail)
 
     def price(region, month):
         row = table.rate(

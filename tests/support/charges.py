@@ -5,14 +5,14 @@ from chargeback.exchange import JoinState
 from chargeback.pipeline import Context, process
 from chargeback.rates.load import parse
 from tests.support import oracle
-from tests.support.events import events_of
+from tests.support.events import NOON, events_of
 
 CONTEXT = Context(table=parse(oracle.SAMPLE_RATES.read_text(), source="samples/rates.yaml"))
 
 
-def rows_of(*bodies, first=0, context=CONTEXT):
+def rows_of(*bodies, first=0, context=CONTEXT, start=NOON):
     """Return the rows of bodies that wait for nothing."""
-    outcome = process(events_of(bodies, first=first), JoinState(), context)
+    outcome = process(events_of(bodies, first=first, start=start), JoinState(), context)
     return [row for entry in outcome.entries for row in entry.rows]
 
 

@@ -77,7 +77,7 @@ def _how_to_price(name: str, kind: str) -> str:
 
 
 def _bills_cache_writes(model: str) -> bool:
-    match = re.match(r"gpt-(\d+)(?:\.(\d+))?(?!\d)", model)
+    match = re.match(r"gpt-(?!35)(\d+)(?:\.(\d+))?(?!\d)", model)  # gpt-35 is Azure's name of 3.5
     return match is not None and (int(match[1]), int(match[2] or 0)) >= (5, 6)
 
 

@@ -75,6 +75,23 @@ def stars_among_regions(rows: Rows) -> Iterator[Finding]:
             )
 
 
+def stars_over_varying_prices(rows: Rows) -> Iterator[Finding]:
+    """A price that is known to differ by region says nothing of the regions that are not named."""
+    for group in _by_offer(rows).values():
+        stars = [(index, rate) for index, rate in group if rate.region == ("*",)]
+        named = [(index, rate) for index, rate in group if "*" not in rate.region]
+        for (index, star), (other, rate) in product(stars, named):
+            varying = [name for name in star.meters if _differ(star, rate, name)] if _meet(star, rate) else []
+            if varying:
+                regions = ", ".join(rate.region)
+                value = f'"*", and another price of {varying[0]} in {regions} (rates[{other}])'
+                yield Finding(("rates", index, "region"), value, "the regions that have this price, by name")
+
+
+def _differ(one: Rate, other: Rate, name: str) -> bool:
+    return name in other.meters and price_of(one, name) != price_of(other, name)
+
+
 def strange_steps(rows: Rows) -> Iterator[Finding]:
     """Find whole rows written per 1K instead of per 1M, whose own meters agree with each other."""
     for (_, name), prices in _by_meter(rows).items():
@@ -124,7 +141,9 @@ def _by_offer(rows: Rows) -> dict[tuple[str, ...], list[tuple[int, Rate]]]:
 
 
 def _dearer_meters(low: Rate, high: Rate) -> Iterator[str]:
-    for name in low.meters:
+    for name, meter in low.meters.items():
+        if meter.same_as is not None:  # judged where its price stands
+            continue
         above, below = price_of(low, name), price_of(high, name)
         if above is not None and below is not None and above > below:
             yield name
@@ -137,6 +156,7 @@ def _meet(one: Rate, other: Rate) -> bool:
 
 CHECKS = (
     Check(stars_among_regions, ("rates",)),
+    Check(stars_over_varying_prices, ("rates",)),
     Check(strange_steps, ("rates",)),
     Check(unusual_relations, ("rates",), "warning"),
     Check(deployments_without_rate, ("models", "rates", "deployments"), follows=True),
