@@ -84,6 +84,7 @@ def gaps(books: Books) -> list[OpenGap]:
     )
 
 
+# The first that holds is told.
 _BAD_CALLS = (
     ("conflict", "conflict", "several events report different usage for it; the journal shows which"),
     ("unpriced", "rating = 'unpriced'", "it has no price ({reason}); `chargeback explain {id}` tells why"),
@@ -96,15 +97,14 @@ _BAD_CALLS = (
 
 
 def _calls(books: Books, span: Span) -> Iterator[Obstacle]:
-    told: set[str] = set()
-    for kind, condition, text in _BAD_CALLS:
-        for charge_id, reason in books.db.rows(
-            f"SELECT DISTINCT charge_id, coalesce(rating_reason, '-') FROM due "
-            f"WHERE ({condition}) AND {in_month(span)} ORDER BY ALL"
-        ):
-            if charge_id not in told:
-                told.add(charge_id)
-                yield Obstacle(id=charge_id, kind=kind, told=text.format(id=charge_id, reason=reason))
+    which = " ".join(f"WHEN {condition} THEN {place}" for place, (_, condition, _) in enumerate(_BAD_CALLS))
+    for place, charge_id, reason in books.db.rows(
+        f"SELECT min(CASE {which} END) AS which, charge_id, min(coalesce(rating_reason, '-')) FROM due "
+        f"WHERE ({' OR '.join(condition for _, condition, _ in _BAD_CALLS)}) AND {in_month(span)} "
+        "GROUP BY charge_id ORDER BY ALL"
+    ):
+        kind, _, text = _BAD_CALLS[int(place)]
+        yield Obstacle(id=charge_id, kind=kind, told=text.format(id=charge_id, reason=reason))
 
 
 def in_month(span: Span) -> str:

@@ -22,6 +22,7 @@ from chargeback.report.closed import Manifest, fetched, manifests
 from chargeback.report.columns import CHARGE_COLUMNS, COST, MONEY, PERCENT, empty, quoted, text
 from chargeback.report.span import EVER, Span
 from chargeback.report.sql import Database
+from chargeback.watching import Watch, unwatched
 
 ENTRY_COLUMNS: dict[str, str] = {
     **CHARGE_COLUMNS,
@@ -69,16 +70,19 @@ def opened(
     now: datetime,
     table: RateTable | None = None,
     span: Span = EVER,
+    watch: Watch = unwatched,
 ) -> Generator[Books]:
     """Bring the cache in ``folder`` up to date and open the books; pools are divided within ``span``."""
     closed = manifests(ledger)
-    with cache.opened(folder, ledger) as cached, sql.database() as db:
+    with sql.database() as db, cache.opened(folder, ledger, db, watch) as cached:
         for kind, columns in cache.KINDS.items():
-            _view(db, kind, _files(cached.files(kind), {**columns, "journal": "VARCHAR", "seq": "BIGINT"}))
+            _view(db, kind, _files(cached.files(kind), columns))
         settled_until = closed[-1].span.end if closed else None
         late.prepare(db, closed)
         files = fetched(ledger, (file for each in closed for file in each.files), folder / "closed")
         _view(db, "closed_entries", _files(files, ENTRY_COLUMNS))
+        if table is None and settled_until and span.end and span.end <= settled_until:
+            table = stored_table(ledger, closed[-1].rate_table_version or "")
         table = table or newest_table(db, ledger)
         if settled_until and span.end and span.end <= settled_until:
             # All of it is settled: nothing that came since can change it, so nothing of it is looked at.
@@ -91,19 +95,13 @@ def opened(
             return
         _view(db, "open_charges", late.open_charges(settled_until))
         _view(db, "open_identities", late.open_identities(settled_until))
-        db.run(f"CREATE TABLE several AS {rule.several('open_charges', 'open_identities')}")
         # A stage that has nothing to do is left out: planning all of them takes longer than a small report.
-        mixed = bool(db.one("SELECT count(*) FROM several"))
-        single = rule.single("open_charges")
-        if mixed:
-            # A view: few questions need all sixty columns, and sorting those takes four times as long.
-            _view(db, "mixed_calls", rule.mixed("open_charges", "open_identities", "several"))
-            single += " WHERE charge_id NOT IN (SELECT charge_id FROM several) UNION ALL FROM mixed_calls"
-        _view(db, "calls", single)
+        mixed = rule.prepare(db, "open_charges", "open_identities")
+        _view(db, "calls", rule.calls("open_charges", several=mixed))
         has_runs = bool(db.one("SELECT count(*) FROM runs"))
         _view(db, "rated", _rated() if has_runs else "SELECT *, NULL::VARCHAR AS run FROM calls")
         payers.prepare(db, table)
-        look_up = mixed and payers.look_up(db, "rated", table)
+        look_up = mixed and rule.payers_told(db) and payers.look_up(db, "rated", table)
         _view(db, "paid", payers.paid("rated", table, look_up=look_up))
         if settled_until is not None:
             db.run(f"CREATE TABLE settled AS {late.settled('open_charges')}")

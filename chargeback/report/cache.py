@@ -1,17 +1,20 @@
 """Committed rows of a ledger as Parquet files on this machine, kept up to date by reading only what is new.
 
-    journal ──Journal.read(after)──> NDJSON, 100,000 rows at a time ──DuckDB──> 000001.charges.parquet
-                                                                                state.json: read up to here
+    journal ──Journal.lines(after)──> NDJSON, 100,000 rows at a time ──DuckDB──> 000001.charges.parquet
+                                                                                 state.json: read up to here
 
 A reader that scanned the journals themselves would parse every row for every report, and a torn last line
-would fail its whole query. The files hold what ``read`` yields and nothing else, so commits decide here too.
+would fail its whole query. The files hold what ``lines`` yields and nothing else, so commits decide here too.
+A line goes to DuckDB as it was written: making a record of each and text of it again takes longer than all the rest.
 """
 
 import fcntl
+import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -21,8 +24,10 @@ from msgspec import Struct, field
 
 from chargeback.charge import Charge
 from chargeback.errors import StopError
+from chargeback.facts import FACT_FIELDS
 from chargeback.journal import paths
-from chargeback.journal.rows import BillingRow, Gap, Identity, Reject, Repaired, Rerated, Run, encode
+from chargeback.journal.framing import row as decoded
+from chargeback.journal.rows import Rerated
 from chargeback.ports import Journal, Ledger, Position
 from chargeback.report import sql
 from chargeback.report.columns import (
@@ -30,11 +35,13 @@ from chargeback.report.columns import (
     COST,
     COST_SCALE,
     IDENTITY_COLUMNS,
-    LAYOUT,
     listed,
     quoted,
+    struct,
     text,
 )
+from chargeback.report.rule import IDENTITY_KEY_COLUMNS, KEY_COLUMNS, charge_keys, identity_keys
+from chargeback.watching import Watch, unwatched
 
 CHUNK = 100_000
 """Rows of one file: about 150 MB of NDJSON for a moment, 10 MB of Parquet for good."""
@@ -69,14 +76,55 @@ RUN_COLUMNS = {
     "changed": "BIGINT",
     "made_at": "TIMESTAMP",
 }
+PLACE = {"journal": "VARCHAR", "seq": "BIGINT"}
+"""Every file also tells where its rows stand: the journal, and their order in it."""
 KINDS: dict[str, dict[str, str]] = {
-    "charges": CHARGE_COLUMNS,
-    "identities": IDENTITY_COLUMNS,
-    "rerated": RERATED_COLUMNS,
-    "runs": RUN_COLUMNS,
-    "trouble": TROUBLE_COLUMNS,
+    "charges": {**CHARGE_COLUMNS, **KEY_COLUMNS, **PLACE},
+    "identities": {**IDENTITY_COLUMNS, **IDENTITY_KEY_COLUMNS, **PLACE},
+    "rerated": {**RERATED_COLUMNS, **PLACE},
+    "runs": {**RUN_COLUMNS, **PLACE},
+    "trouble": {**TROUBLE_COLUMNS, **PLACE},
 }
-"""Kind of file -> its columns; a file also has ``journal`` and ``seq``, its rows' order in the journal."""
+"""Kind of file -> its columns."""
+
+
+class _Reading(Struct, frozen=True):
+    """How lines become a file: what DuckDB reads of each, and what it makes of that."""
+
+    columns: dict[str, str]
+    made: str
+
+
+_FACTS = {name: kind for name, kind in IDENTITY_COLUMNS.items() if name in FACT_FIELDS}
+_OF_IDENTITY = {name: kind for name, kind in IDENTITY_COLUMNS.items() if name not in FACT_FIELDS}
+_OF_RUN = {name: kind for name, kind in RERATED_COLUMNS.items() if name not in CHARGE_COLUMNS}
+_READINGS: dict[str, _Reading] = {
+    "charges": _Reading(CHARGE_COLUMNS, "*"),
+    "identities": _Reading({**_OF_IDENTITY, "facts": struct(_FACTS)}, "* EXCLUDE (facts), facts.*"),
+    "rerated": _Reading({**_OF_RUN, "charge": struct(CHARGE_COLUMNS)}, "* EXCLUDE (charge), charge.*"),
+    "runs": _Reading(RUN_COLUMNS, "*"),
+    "trouble": _Reading(
+        {
+            **{name: kind for name, kind in TROUBLE_COLUMNS.items() if name not in ("kind", "at")},
+            "row": "VARCHAR",
+            "enqueued_at": "TIMESTAMP",
+        },
+        '* EXCLUDE ("row", enqueued_at), "row" AS kind, enqueued_at AS "at"',
+    ),
+}
+# msgspec writes the tag first, so what a line is can be told without reading it.
+_KIND_OF: dict[bytes, str | None] = {
+    b'{"row":"charge",': "charges",
+    b'{"row":"identity",': "identities",
+    b'{"row":"rerated",': "rerated",
+    b'{"row":"run",': "runs",
+    b'{"row":"reject",': "trouble",
+    b'{"row":"gap",': "trouble",
+    b'{"row":"repaired",': "trouble",
+    b'{"row":"part",': None,
+    b'{"row":"ignored",': None,
+    b'{"row":"budget",': None,
+}
 
 
 class Cached(Struct, kw_only=True):
@@ -92,13 +140,15 @@ class Cached(Struct, kw_only=True):
 class Cache:
     """Opened by ``opened``; nobody else changes it until it is closed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, db: sql.Database) -> None:
         self.folder = folder
+        self._db = db
         self.journals: list[Cached] = []
 
-    def sync(self, ledger: Ledger) -> None:
+    def sync(self, ledger: Ledger, watch: Watch = unwatched) -> None:
         """Read what is new in every journal."""
-        self.journals = [self._synced(ledger.journal(name)) for name in ledger.journals()]
+        names = ledger.journals()
+        self.journals = [self._synced(ledger.journal(name)) for name in watch("journals", names, len(names))]
 
     def files(self, kind: str) -> list[Path]:
         return [
@@ -115,156 +165,126 @@ class Cache:
         known = _load(folder / "state.json", journal)
         folder.mkdir(parents=True, exist_ok=True)
         if known.position is None or known.position != journal.committed():
-            for rows in _chunks(journal, known.position):
-                self._add(folder, known, rows)
-                known.position = rows[-1][0]
-                known.rows += len(rows)
-                _compact(folder, known)
+            lines = journal.lines(after=known.position)
+            while _take(self._db, folder, known, lines):
+                _compact(self._db, folder, known)
                 _save(folder / "state.json", known)
         return known
 
-    def _add(self, folder: Path, known: Cached, rows: list[tuple[Position, BillingRow]]) -> None:
-        grouped: dict[str, list[bytes]] = {}
-        for seq, (_, row) in enumerate(rows, known.rows + 1):
-            for kind, line in _line(row):
-                grouped.setdefault(kind, []).append(b'{"seq":%d,%b' % (seq, line[1:]))
-        for kind, lines in grouped.items():
-            parts = known.parts.setdefault(kind, [])
-            name = f"{known.rows:012}.{kind}.parquet"
-            _write(folder / name, kind, lines, known)
-            if name not in parts:
-                parts.append(name)
-
 
 @contextmanager
-def opened(folder: Path, ledger: Ledger) -> Generator[Cache]:
-    """Bring the cache up to date; one process at a time."""
+def opened(folder: Path, ledger: Ledger, db: sql.Database, watch: Watch = unwatched) -> Generator[Cache]:
+    """Bring the cache up to date with the help of ``db``; one process at a time."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        cache = Cache(folder / LAYOUT)
-        cache.sync(ledger)
+        cache = Cache(folder / layout(), db)
+        cache.sync(ledger, watch)
         yield cache
     finally:
         os.close(lock)
 
 
-def _chunks(journal: Journal, after: Position | None) -> Iterator[list[tuple[Position, BillingRow]]]:
-    rows = journal.read(after=after)
-    while chunk := list(islice(rows, CHUNK)):
-        yield chunk
+def _take(db: sql.Database, folder: Path, known: Cached, lines: Iterator[tuple[Position, bytes]]) -> bool:
+    """Add the next lines as a file of each kind among them; False when there are none."""
+    before, position = known.rows, known.position
+    with ExitStack() as stack:
+        raws: dict[str, IO[bytes]] = {}
+        for seq, (at, line) in enumerate(islice(lines, CHUNK), before + 1):
+            position = at
+            known.rows = seq
+            kind = kind_of(line, known.name, at.offset)
+            if kind is None:
+                continue
+            if kind not in raws:
+                raws[kind] = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, suffix=".ndjson"))
+            raws[kind].write(numbered(line, seq))
+        for kind, raw in raws.items():
+            raw.flush()
+            name = f"{before:012}.{kind}.parquet"
+            to_parquet(db, Path(raw.name), kind, known.name, folder / name)
+            parts = known.parts.setdefault(kind, [])
+            if name not in parts:
+                parts.append(name)
+    known.position = position
+    return known.rows > before
 
 
-# ---- one row as lines of NDJSON
+# ---- lines
 
 
-def _line(row: BillingRow) -> Iterable[tuple[str, bytes]]:
-    maker = _LINES.get(type(row))
-    return () if maker is None else maker(row)
+def kind_of(line: bytes, journal: str, offset: int) -> str | None:
+    """Return the kind of file a line belongs to; None: reports don't need it. Raises StopError for a stranger."""
+    tag = line[: line.find(b",") + 1]
+    if tag not in _KIND_OF or b"E-" in line or _TOO_FINE.search(line):
+        row = decoded(journal, offset, line)
+        _insist_on_scale(row.charge if isinstance(row, Rerated) else row)
+    return _KIND_OF.get(tag)
 
 
-def _charge(row: Charge) -> Iterable[tuple[str, bytes]]:
-    _insist_on_scale(row)
-    return (("charges", encode(row)),)
+_TOO_FINE = re.compile(rb"\.[0-9]{%d}" % (COST_SCALE + 1))
 
 
-def _identity(row: Identity) -> Iterable[tuple[str, bytes]]:
-    whole = {
-        "charge_id": row.charge_id,
-        "row_id": row.row_id,
-        "source_format": row.source_format,
-        "rank": row.rank,
-        "cost_centre": row.cost_centre,
-        **msgspec.structs.asdict(row.facts),
-    }
-    return (("identities", msgspec.json.encode(whole) + b"\n"),)
+def _insist_on_scale(row: object) -> None:
+    if not isinstance(row, Charge) or row.total_cost is None:
+        return
+    exponent = row.total_cost.as_tuple().exponent
+    if isinstance(exponent, str) or -exponent > COST_SCALE:
+        raise StopError(
+            f"charge {row.charge_id}: its cost {row.total_cost} has more than {COST_SCALE} decimals, which a report "
+            "would have to round; no rate table makes such a price: was the row changed from outside?"
+        )
 
 
-def _rerated(row: Rerated) -> Iterable[tuple[str, bytes]]:
-    _insist_on_scale(row.charge)
-    about = {
-        "run": row.run,
-        "previous_cost": None if row.previous_cost is None else f"{row.previous_cost:f}",
-        "previous_rating": row.previous_rating,
-        "previous_cost_centre": row.previous_cost_centre,
-        "previous_version": row.previous_version,
-    }
-    # Both are objects in one line each: the first's closing brace becomes the comma between them.
-    return (("rerated", msgspec.json.encode(about)[:-1] + b"," + encode(row.charge)[1:]),)
-
-
-def _run(row: Run) -> Iterable[tuple[str, bytes]]:
-    return (("runs", encode(row)),)
-
-
-def _reject(row: Reject) -> Iterable[tuple[str, bytes]]:
-    told = {
-        "kind": "reject",
-        "row_id": row.row_id,
-        "reason": row.reason,
-        "message": row.message,
-        "dead_letter": row.dead_letter,
-        "at": row.enqueued_at,
-    }
-    return (("trouble", msgspec.json.encode(told) + b"\n"),)
-
-
-def _gap(row: Gap) -> Iterable[tuple[str, bytes]]:
-    return (("trouble", msgspec.json.encode({"kind": "gap", "first": row.first, "last": row.last}) + b"\n"),)
-
-
-def _repaired(row: Repaired) -> Iterable[tuple[str, bytes]]:
-    told = {"kind": "repaired", "first": row.first, "last": row.last}
-    return (("trouble", msgspec.json.encode(told) + b"\n"),)
-
-
-_LINES: Mapping[type, Callable[..., Iterable[tuple[str, bytes]]]] = {
-    Charge: _charge,
-    Identity: _identity,
-    Rerated: _rerated,
-    Run: _run,
-    Reject: _reject,
-    Gap: _gap,
-    Repaired: _repaired,
-}
-
-
-def _insist_on_scale(charge: Charge) -> None:
-    cost = charge.total_cost
-    if cost is not None:
-        exponent = cost.as_tuple().exponent
-        if isinstance(exponent, str) or -exponent > COST_SCALE:
-            raise StopError(
-                f"charge {charge.charge_id}: its cost {cost} has more than {COST_SCALE} decimals, which a report "
-                "would have to round; no rate table makes such a price: was the row changed from outside?"
-            )
+def numbered(line: bytes, seq: int) -> bytes:
+    return b'{"seq":%d,%b\n' % (seq, line[1:].rstrip(b"\n"))
 
 
 # ---- files
 
 
-def _write(file: Path, kind: str, lines: list[bytes], known: Cached) -> None:
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".ndjson") as raw:
-        raw.writelines(lines)
-        raw.flush()
-        columns = ", ".join(quoted(name) for name in KINDS[kind])
-        query = (
-            f"SELECT {columns}, {text(known.name)} AS journal, seq "
-            f"FROM read_json({text(raw.name)}, format = 'newline_delimited', maximum_object_size = 16777216, hive_partitioning = false, "
-            f"columns = {listed({'seq': 'BIGINT', **KINDS[kind]})})"
-        )
-        sql.to_parquet(query, file)
+def to_parquet(db: sql.Database, raw: Path, kind: str, journal: str, file: Path) -> None:
+    """Write numbered lines of one kind as Parquet. Raises StopError for a line that is damaged."""
+    reading = _READINGS[kind]
+    columns = ", ".join(quoted(name) for name in KINDS[kind])
+    query = f"""
+SELECT {columns} FROM (
+    SELECT *, {text(journal)} AS journal{_keys(kind, journal)} FROM (SELECT {reading.made} FROM read_json(
+        {text(str(raw))}, format = 'newline_delimited', maximum_object_size = 16777216,
+        hive_partitioning = false, columns = {listed({"seq": "BIGINT", **reading.columns})}
+    ))
+)"""
+    try:
+        sql.to_parquet(db, query, file)
+    except sql.UnreadableError:
+        with raw.open("rb") as lines:
+            for line in lines:
+                decoded(journal, 0, b"{" + line.partition(b",")[2])
+        raise
 
 
-def _compact(folder: Path, known: Cached) -> None:
+def _keys(kind: str, journal: str) -> str:
+    return {"charges": f", {charge_keys(number_of(journal))}", "identities": f", {identity_keys()}"}.get(
+        kind, ""
+    )
+
+
+def number_of(journal: str) -> int:
+    """Tell journals apart by 56 bits of their names."""
+    return int.from_bytes(hashlib.sha256(journal.encode()).digest()[:7])
+
+
+def _compact(db: sql.Database, folder: Path, known: Cached) -> None:
     for kind, parts in known.parts.items():
         if len(parts) <= MOST_PARTS or sum((folder / part).stat().st_size for part in parts) > 2**28:
             continue
         whole = f"{known.rows:012}.{kind}.all.parquet"
         sources = ", ".join(text(str(folder / part)) for part in parts)
         sql.to_parquet(
-            f"SELECT * FROM read_parquet([{sources}], hive_partitioning = false) ORDER BY seq", folder / whole
+            db,
+            f"SELECT * FROM read_parquet([{sources}], hive_partitioning = false) ORDER BY seq",
+            folder / whole,
         )
         old, known.parts[kind] = parts, [whole]
         _save(folder / "state.json", known)
@@ -293,6 +313,15 @@ def _replace(file: Path, write: Callable[[IO[bytes]], object]) -> None:
     with beside.open("wb") as out:
         write(out)
     beside.replace(file)
+
+
+_LAYOUT = hashlib.sha256(repr((KINDS, 1)).encode()).hexdigest()[:12]
+"""Files of another layout are never mixed with these."""
+
+
+def layout() -> str:
+    """Name the files' columns. Their numbers are DuckDB's hashes, which another version may make differently."""
+    return f"{_LAYOUT}-{sql.version()}"
 
 
 def _folder(journal: str) -> str:

@@ -5,7 +5,6 @@ markup in percent has at most two, so what it adds has at most 22. Nothing a rat
 more, and what does is refused: DuckDB would round it without a word.
 """
 
-import hashlib
 from typing import Any, get_args
 
 from chargeback.charge import Charge, Line
@@ -61,6 +60,11 @@ def listed(columns: dict[str, str]) -> str:
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items()) + "}"
 
 
+def struct(columns: dict[str, str]) -> str:
+    """Write columns as the type of one nested value."""
+    return f"STRUCT({', '.join(f'{quoted(name)} {kind}' for name, kind in columns.items())})"
+
+
 def empty(columns: dict[str, str]) -> str:
     """Return a query without rows that has the columns."""
     return (
@@ -77,7 +81,3 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a SQL string literal."""
     return "'" + value.replace("'", "''") + "'"
-
-
-LAYOUT = hashlib.sha256(repr((CHARGE_COLUMNS, IDENTITY_COLUMNS, 3)).encode()).hexdigest()[:12]
-"""Names the columns: files of another layout are never mixed with these."""

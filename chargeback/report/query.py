@@ -58,9 +58,13 @@ _IN_CUBES = frozenset({"month", "day", *(name for name in KEYS if KEYS[name].sql
 _OF_CALLERS = frozenset(name for name in KEYS if KEYS[name].sql.strip('"') in _CALLERS)
 
 
-def cube(entries: str, columns: Sequence[str]) -> str:
-    """Return the query that sums entries by day and ``columns``."""
-    sums = ", ".join(f"{_SQL[name]} AS {name}" for name in SUMMED)
+def cube(entries: str, columns: Sequence[str], *, summed: bool = False) -> str:
+    """Return the query that sums entries, or a finer cube, by day and ``columns``."""
+    terms = {name: f"sum({name})" if summed else _SQL[name] for name in SUMMED}
+    # Parquet has no integers beyond 64 bits: DuckDB would write a sum of them as floats.
+    sums = ", ".join(
+        f"({term}){'' if name in _MONEY else '::BIGINT'} AS {name}" for name, term in terms.items()
+    )
     keys = ", ".join(columns)
     return f'SELECT date_trunc(\'day\', "at") AS "at", currency, {keys}, {sums} FROM {entries} GROUP BY ALL'
 

@@ -18,6 +18,10 @@ PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 """A fifth faster to write than at the usual level, and hardly larger."""
 
 
+class UnreadableError(StopError):
+    """DuckDB cannot read what it was given."""
+
+
 class Database:
     """A connection with rows as tuples; SQL errors become one sentence."""
 
@@ -56,6 +60,8 @@ class Database:
             return self._connection.execute(query, list(parameters) or None)
         except duckdb.OutOfRangeException as error:
             raise StopError(f"a sum of money has no room in its column: {error}") from error
+        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+            raise UnreadableError(f"rows of the ledger cannot be read: {error}") from error
 
 
 @contextmanager
@@ -77,15 +83,26 @@ def database(memory: str = MEMORY) -> Generator[Database]:
             "autoload_known_extensions": "false",
         }
         connection = duckdb.connect(config=settings)
+        # It would be drawn on stdout, which is for data.
+        connection.execute("SET enable_progress_bar = false")
         try:
             yield Database(connection)
         finally:
             connection.close()
 
 
-def to_parquet(query: str, file: Path) -> None:
+def version() -> str:
+    from importlib.metadata import PackageNotFoundError  # noqa: PLC0415  only who opens books needs it
+    from importlib.metadata import version as installed  # noqa: PLC0415  as above
+
+    try:
+        return installed("duckdb")
+    except PackageNotFoundError:
+        return "none"
+
+
+def to_parquet(db: Database, query: str, file: Path) -> None:
     """Write a query's rows to a file, whole or not at all."""
     beside = file.with_name(f".{file.name}.new")
-    with database() as db:
-        db.run(f"COPY ({query}) TO '{str(beside).replace(chr(39), chr(39) * 2)}' ({PARQUET})")
+    db.run(f"COPY ({query}) TO '{str(beside).replace(chr(39), chr(39) * 2)}' ({PARQUET})")
     beside.replace(file)

@@ -151,17 +151,28 @@ def write(folder: Path, books: Books, period: str, span: Span) -> list[Statement
     money = currency(books, span)
     for each in made:
         name = f"{period}-{safe(each.cost_centre)}"
-        _write_csv(folder / f"{name}.csv", each)
+        write_csv(folder / f"{name}.csv", each)
         page = _page(each, period, money, closed=manifest is not None)
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
     return made
 
 
-def _write_csv(file: Path, statement: Statement) -> None:
+def write_csv(file: Path, statement: Statement) -> None:
+    """Write the lines with ``COLUMNS`` as their head; amounts are plain decimals."""
     with file.open("w", encoding="utf-8", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(COLUMNS)
-        rows.writerows(statement.lines)
+        rows.writerows(
+            [_harmless(name, cell) for name, cell in zip(COLUMNS, line, strict=True)]
+            for line in statement.lines
+        )
+
+
+def _harmless(column: str, cell: object) -> object:
+    """Keep a name from being a formula: statements are opened in spreadsheets, and callers choose some names."""
+    if column in _NUMBERS or not isinstance(cell, str):
+        return cell
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _page(statement: Statement, period: str, money: str, *, closed: bool) -> str:
@@ -185,6 +196,7 @@ def _page(statement: Statement, period: str, money: str, *, closed: bool) -> str
     )
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBERS = frozenset({"calls", "quantity", "price", "per", "amount"})
 
 

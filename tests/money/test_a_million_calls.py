@@ -10,13 +10,15 @@ from decimal import Decimal
 import pytest
 
 from chargeback.closing.close import close, draft
+from chargeback.journal.rows import encode
 from chargeback.ports import Position
 from chargeback.report import cache, sql
 from chargeback.report.bill import total
-from chargeback.report.columns import LAYOUT
+from chargeback.report.columns import quoted
 from chargeback.report.focus import export
 from chargeback.report.focus_check import check
 from chargeback.report.query import groups
+from chargeback.report.rule import KEY_COLUMNS, charge_keys
 from chargeback.report.span import month
 from chargeback.report.statements import write
 from tests.money.books import DECEMBER, NOON, a_charge, books_at, ledger_at, table
@@ -33,7 +35,7 @@ class Read:
     name = "source/million"
     end = Position("one", CALLS)
 
-    def read(self, after=None, until=None):
+    def lines(self, after=None, until=None):
         assert after == self.end
         return iter(())
 
@@ -43,14 +45,17 @@ class Read:
 
 def multiplied(folder):
     known = cache.Cached(name=Read.name, position=Read.end, rows=CALLS, parts={"charges": ["many.parquet"]})
-    files = folder / "cache" / LAYOUT / cache._folder(Read.name)
+    files = folder / "cache" / cache.layout() / cache._folder(Read.name)
     files.mkdir(parents=True)
-    [(kind, line)] = cache._line(CHARGE)
-    cache._write(files / "one.parquet", kind, [b'{"seq":1,' + line[1:]], known)
-    number = "SELECT unnest(range(1000000)) AS n"
-    ids = "printf('%032x', n) AS charge_id, 'million/' || n AS row_id, n + 1 AS seq"
-    one = f"read_parquet('{files}/one.parquet', hive_partitioning = false)"
-    sql.to_parquet(f"SELECT one.* REPLACE ({ids}) FROM {one} AS one, ({number})", files / "many.parquet")
+    with sql.database() as db:
+        (files / "one.ndjson").write_bytes(cache.numbered(encode(CHARGE), 1))
+        cache.to_parquet(db, files / "one.ndjson", "charges", Read.name, files / "one.parquet")
+        one = f"read_parquet('{files}/one.parquet', hive_partitioning = false)"
+        ids = "printf('%032x', n) AS charge_id, 'million/' || n AS row_id, n + 1 AS seq"
+        rows = f"SELECT one.* REPLACE ({ids}) FROM {one} AS one, (SELECT unnest(range({CALLS})) AS n)"
+        keys = f"* EXCLUDE ({', '.join(map(quoted, KEY_COLUMNS))}), {charge_keys(1)}"
+        columns = ", ".join(map(quoted, cache.KINDS["charges"]))
+        sql.to_parquet(db, f"SELECT {columns} FROM (SELECT {keys} FROM ({rows}))", files / "many.parquet")
     cache._save(files / "state.json", known)
 
 

@@ -4,6 +4,7 @@ A price change at an instant, a re-assignment, a rotated key, a markup change, a
 a correction after the close, and a rating run.
 """
 
+import csv
 import dataclasses
 import re
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from chargeback.report.focus import export
 from chargeback.report.focus_check import check
 from chargeback.report.query import groups
 from chargeback.report.span import EVER, Span, month
-from chargeback.report.statements import statements, write
+from chargeback.report.statements import COLUMNS, Statement, statements, write, write_csv
 from chargeback.rerating import apply
 from tests.money.books import SAMPLES, STREAM, append, books_at, ledger_at, pass_time, table
 from tests.support import oracle
@@ -81,8 +82,8 @@ def usages():
 
 def charge(call, rates, number=None):
     context = Context(table=rates)
-    made = charge_of(render(call, "v1")[0], first=number or int(call.request_id[-12:], 16), context=context)
-    return msgspec.structs.replace(made, enqueued_at=call.at)
+    first = number or int(call.request_id[-12:], 16)
+    return charge_of(render(call, "v1")[0], first=first, context=context, start=call.at)
 
 
 CALLS = list(usages())
@@ -171,6 +172,19 @@ def test_a_statement_has_only_its_own_lines(november, tmp_path):
     assert "sub-shop" in service
     assert "sub-legal" not in service
     assert "sub-lab" not in service
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
+def test_a_name_that_a_caller_chose_is_no_formula_in_a_spreadsheet(tmp_path, name):
+    line = tuple(name if column == "app" else Decimal(-1) for column in COLUMNS)
+    file = tmp_path / "statement.csv"
+    mine = Statement(cost_centre="CC", name="", billed=Decimal(-1), due=Decimal(-1), lines=[line])
+    write_csv(file, mine)
+
+    with file.open(newline="") as lines:
+        (row,) = csv.DictReader(lines)
+    assert row["app"] == f"'{name}"
+    assert row["amount"] == "-1", "an amount may be negative"
 
 
 def test_what_comes_after_the_close_is_a_correction_of_the_next_month(november, tmp_path):

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -182,8 +181,8 @@ def pooled(number, caller, at, prompt, completion, route="chat"):
     call = a_call(
         CALLERS[caller], ROUTES[route], at, number, usage=Counts(prompt=prompt, completion=completion)
     )
-    made = charge_of(render(call, "v1")[0], first=number, context=Context(table=table(TABLE)))
-    return msgspec.structs.replace(made, enqueued_at=at)
+    context = Context(table=table(TABLE))
+    return charge_of(render(call, "v1")[0], first=number, context=context, start=at)
 
 
 usage = st.lists(

@@ -7,7 +7,8 @@ import pytest
 
 from chargeback.errors import UsageError
 from chargeback.rates.load import parse
-from chargeback.rates.retail import compare, items, next_page, proposal, read_name
+from chargeback.rates.meter_names import read_name
+from chargeback.rates.retail import compare, items, next_page, proposal
 from tests.rates.tables import BASE
 
 # Spellings as the list has them.
@@ -46,7 +47,7 @@ def test_a_meters_name_is_taken_apart(name, meter, kind, tier, context, model):
     ("name", "why"),
     [
         ("gpt-4o-0806-FT-Hstng-glbl Unit", "enter by hand"),
-        ("text-embedding-3-large-glbl", "input, cached, cache write or output"),
+        ("gpt-4o-0806-glbl", "input, cached, cache write or output"),
         ("gpt 4o Inp", "global, data zone or regional"),
         ("Inp glbl", "no word is left for the model"),
         ("gpt 4o inp outp glbl", "input, cached, cache write or output"),

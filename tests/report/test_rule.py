@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chargeback.charge import Charge
 from chargeback.facts import Facts
-from chargeback.journal.rows import Identity
+from chargeback.journal.rows import Identity, encode
 from chargeback.journal.winner import calls
 from chargeback.report import books, cache, rule, sql
 from chargeback.report.reading import COLUMNS, charge_of
@@ -99,22 +99,17 @@ def database():
 
 def by_sql(db, rows, folder):
     """Load rows as the cache does, without a journal, and apply the rule."""
-    known = cache.Cached(name="stream/ns/hub/1/0")
     for kind in ("charges", "identities"):
         lines = [
-            b'{"seq":%d,%b' % (number, line[1:])
-            for number, row in enumerate(rows)
-            for each, line in cache._line(row)
-            if each == kind
+            cache.numbered(line, number)
+            for number, line in enumerate(map(encode, rows))
+            if cache.kind_of(line, "one", 0) == kind
         ]
-        file = folder / f"{kind}.parquet"
-        cache._write(file, kind, lines, known)
+        raw, file = folder / f"{kind}.ndjson", folder / f"{kind}.parquet"
+        raw.write_bytes(b"".join(lines))
+        cache.to_parquet(db, raw, kind, "stream/ns/hub/1/0", file)
         db.run(f"CREATE OR REPLACE VIEW {kind} AS {books._files([file], {})}")
-    several = f"({rule.several('charges', 'identities')})"
-    query = (
-        f"{rule.single('charges')} WHERE charge_id NOT IN (SELECT charge_id FROM {several}) "
-        f"UNION ALL ({rule.mixed('charges', 'identities', several)})"
-    )
+    query = rule.calls("charges", several=rule.prepare(db, "charges", "identities"))
     return [
         (charge_of(row[3:]), row[0], row[1])
         for row in db.rows(f"SELECT rows, conflict, rival, {COLUMNS} FROM ({query})")
@@ -151,4 +146,4 @@ def test_a_cost_that_sql_would_round_is_refused():
     small = msgspec.structs.replace(BASE, total_cost=Decimal("1E-19"))
 
     with pytest.raises(Exception, match="more than 18 decimals"):
-        list(cache._line(small))
+        cache.kind_of(encode(small), "one", 0)

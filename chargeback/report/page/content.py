@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from chargeback.budgets import Month, Standing, standings
+from chargeback.report import unbilled
 from chargeback.report.bill import Group, total
 from chargeback.report.books import Books
 from chargeback.report.query import currency, exact_sum, groups, plain
@@ -161,6 +162,8 @@ def questions(books: Books, span: Span) -> list[Question]:
         for (what, _, meaning), count in zip(_QUESTIONS, counts, strict=True)
         if count
     ]
+    if count := unbilled.count(books, span):
+        found.append(Question(what="calls without usage", count=count, meaning=unbilled.MEANING))
     # Of events that could not be read nobody knows the time of the call; the hub's is near enough.
     near = _trouble_in(span)
     for reason, count in books.db.rows(
