@@ -1,8 +1,8 @@
 """The standalone host: Event Hub to journal to outbox, in one process; ``cli.consume`` runs several.
 
-    receive ──> commit (thread) ──> checkpoint        one task a partition
-                   └──> send (thread)                 in its own time: telemetry never holds up billing
-    settle, status                                    every so often
+    receive ──> lane ──> commit (thread) ──> checkpoint now and then      one of each a partition
+                            └──> send (thread)       in its own time: telemetry never holds up billing
+    settle, status                                   every so often
 
 The checkpoint follows the journal's commit and never leads it; it only bounds what is read again. A batch
 that raises is read again: the SDK releases its partition, and whoever claims it starts at the checkpoint.
@@ -15,6 +15,7 @@ import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,8 +24,10 @@ from msgspec import Struct
 from chargeback import observe
 from chargeback.errors import RetryError, StopError
 from chargeback.event import Event
+from chargeback.lanes import Lane, Limits, Parcel
 from chargeback.settings import Settings
 from chargeback.sources import event_hub
+from chargeback.status import Status, Vitals
 from chargeback.strangers import as_count
 from chargeback.wiring import container_of, hub_of, is_folder, open_ledger
 from chargeback.worker import Worker, journal_of
@@ -41,23 +44,10 @@ PREFETCH = (10, 2000)
 STUCK = 5
 STUCK_FOR_S = 300.0
 STATUS_S = 10.0
-IDLE_S = 5.0
-
-
-class Status(Struct, frozen=True, kw_only=True):
-    """What the status line and the health endpoint say; those of several processes add up."""
-
-    healthy: bool = True
-    partitions: int = 0
-    events: int = 0
-    """Since the start."""
-    events_per_s: float = 0.0
-    lag: int = 0
-    """Events in the hub behind what was committed, of the partitions owned."""
-    backlog: int = 0
-    oldest_unsent_s: float | None = None
-    redelivered: int = 0
-    """Batches that failed and were read again."""
+IDLE_S = 1.0
+"""A partition without events notices this late that a batch failed, and moves its checkpoint this late."""
+CHECKPOINT_S = 2.0
+LINGER_S = 0.5
 
 
 class _Failing(Struct, frozen=True):
@@ -90,7 +80,11 @@ class Consumer:
         self._stop = asyncio.Event()
         self._stopping = False
         self._fault: StopError | None = None
-        self._busy: set[asyncio.Future[Any]] = set()
+        self._lanes: dict[str, Lane[EventData]] = {}
+        self._committed: dict[str, tuple[PartitionContext, EventData]] = {}
+        """By partition: the last event that was committed since the checkpoint was moved."""
+        self._checkpointed: dict[str, float] = {}
+        self._vitals = Vitals()
         self._lags: dict[str, int] = {}
         """Of the partitions owned."""
         self._failing: dict[str, _Failing] = {}
@@ -116,6 +110,11 @@ class Consumer:
             await self._client.close()
             return
         ids = asking.result()
+        self._limits = Limits(
+            events=self._settings.batch_events,
+            waiting_bytes=self._settings.prefetch_bytes // (4 * max(len(ids), 1)),
+            linger_s=min(LINGER_S, self._settings.settle_s / 4),
+        )
         with _threads(len(ids), "bill") as bill, _threads(2, "send") as send:
             self._pool = bill
             aside = [
@@ -127,8 +126,8 @@ class Consumer:
             stopped = asyncio.create_task(self._stop.wait())
             await asyncio.wait((receiving, stopped), return_when=asyncio.FIRST_COMPLETED)
             self._stopping = True
-            while self._busy:
-                await asyncio.wait(set(self._busy))
+            for partition in list(self._lanes):
+                await self._leave(partition)
             failed = receiving.exception() if receiving.done() and not receiving.cancelled() else None
             await self._client.close()
             for task in (receiving, stopped, *aside):
@@ -151,16 +150,18 @@ class Consumer:
             backlog=self._backlog,
             oldest_unsent_s=self._oldest,
             redelivered=self._redelivered,
+            **self._vitals.fields(),
         )
 
     # ------------------------------------------------------------ receiving
 
     async def _receive(self, partitions: int) -> None:
+        ahead = prefetch(self._settings.prefetch_bytes, partitions)
         await self._client.receive_batch(
             self._on_batch,
-            max_batch_size=self._settings.batch_events,
+            max_batch_size=handed_over(ahead),
             max_wait_time=IDLE_S,
-            prefetch=prefetch(self._settings.prefetch_bytes, partitions),
+            prefetch=ahead,
             track_last_enqueued_event_properties=True,
             starting_position=dict[str, Any](self._starts) if self._starts is not None else "-1",
             on_error=self._on_error,
@@ -170,30 +171,42 @@ class Consumer:
 
     async def _on_start(self, context: "PartitionContext") -> None:
         self._lags.setdefault(context.partition_id, 0)
+        await self._leave(context.partition_id)
+        self._lanes[context.partition_id] = Lane(partial(self._take, context), self._limits)
         observe.log("consume.started", partition=context.partition_id)
 
     async def _on_close(self, context: "PartitionContext", reason: Any) -> None:
+        await self._leave(context.partition_id)
         self._lags.pop(context.partition_id, None)
+        self._vitals.left(context.partition_id)
         observe.log("consume.stopped", partition=context.partition_id, reason=str(reason))
 
-    async def _on_batch(self, context: "PartitionContext", batch: "list[EventData]") -> None:
-        if not batch or self._stopping:
-            return
-        under_way = asyncio.get_running_loop().create_future()
-        self._busy.add(under_way)
-        try:
-            await self._take(context, batch)
-        finally:
-            self._busy.discard(under_way)
-            under_way.set_result(None)
+    async def _leave(self, partition: str) -> None:
+        """Finish the batch under way; whoever reads on begins behind it."""
+        lane = self._lanes.pop(partition, None)
+        if lane is not None:
+            await lane.close()
+            with self._out_of_reach(partition):
+                await self._checkpoint(partition, at_once=True)
 
-    async def _take(self, context: "PartitionContext", batch: "Sequence[EventData]") -> None:
-        stream = event_hub.stream_of(self._hub, self._settings.generation, context.partition_id)
-        events = event_hub.events(batch, stream)
+    async def _on_batch(self, context: "PartitionContext", batch: "list[EventData]") -> None:
+        lane = self._lanes.get(context.partition_id)
+        if self._stopping or lane is None:
+            return
+        if batch:
+            stream = event_hub.stream_of(self._hub, self._settings.generation, context.partition_id)
+            await lane.put(Parcel(event_hub.events(batch, stream), batch[-1]))
+            return
+        lane.check()
+        await self._checkpoint(context.partition_id, at_once=True)
+
+    async def _take(self, context: "PartitionContext", parcels: "Sequence[Parcel[EventData]]") -> None:
+        events = [event for parcel in parcels for event in parcel.events]
+        last = parcels[-1].mark
         try:
-            await asyncio.get_running_loop().run_in_executor(self._pool, self._worker.commit, events)
-            if self._starts is None:
-                await context.update_checkpoint(batch[-1])
+            done = await asyncio.get_running_loop().run_in_executor(self._pool, self._worker.commit, events)
+            self._committed[context.partition_id] = (context, last)
+            await self._checkpoint(context.partition_id)
         except StopError as error:
             self._fault = error
             self._stop.set()
@@ -205,9 +218,27 @@ class Consumer:
             self._redelivered += 1
             raise
         self._failing.pop(context.partition_id, None)
-        self._lags[context.partition_id] = _behind(context, batch[-1])
-        self._events += len(batch)
+        self._lags[context.partition_id] = _behind(context, last)
+        self._vitals.took(context.partition_id, done)
+        self._events += len(events)
         self._offer(events[0])
+
+    async def _checkpoint(self, partition: str, *, at_once: bool = False) -> None:
+        """Move the checkpoint behind what was committed, now and then: it only bounds what is read again."""
+        now = self._monotonic()
+        is_due = at_once or now - self._checkpointed.get(partition, now - CHECKPOINT_S) >= CHECKPOINT_S
+        if self._starts is None and is_due and partition in self._committed:
+            context, last = self._committed.pop(partition)
+            self._checkpointed[partition] = now
+            await context.update_checkpoint(last)
+
+    @contextlib.contextmanager
+    def _out_of_reach(self, partition: str) -> Any:
+        """A checkpoint that is not moved costs reading again, nothing else."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  the SDK's and the storage's
+            observe.log("consume.interrupted", partition=partition, error=_told(error))
 
     async def _on_error(self, context: "PartitionContext | None", error: Exception) -> None:
         told = _told(error)
@@ -273,12 +304,17 @@ class Consumer:
 
 
 def prefetch(limit: int, partitions: int) -> int:
-    """Return how many events may wait for each partition, so that all of them fit into ``limit`` bytes.
+    """Return how many events the SDK may hold for each partition; of the largest kind they take half of ``limit``.
 
-    The SDK counts events, not bytes, and holds up to twice its prefetch. One process may own all partitions.
+    It counts events, not bytes, and holds up to a prefetch and a batch. One process may own all partitions.
     """
     fewest, most = PREFETCH
-    return max(fewest, min(most, limit // (2 * LARGEST_EVENT * max(partitions, 1))))
+    return max(fewest, min(most, 2 * limit // (5 * LARGEST_EVENT * max(partitions, 1))))
+
+
+def handed_over(prefetch: int) -> int:
+    """Return how many events the SDK may hand over at once: a quarter, for lanes make the batches."""
+    return max(PREFETCH[0], prefetch // 4)
 
 
 def _behind(context: "PartitionContext", last: "EventData") -> int:

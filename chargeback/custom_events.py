@@ -114,7 +114,7 @@ def alias_event(event: CustomEvent) -> CustomEvent | None:
 
 
 def _charge_event(charge: Charge) -> CustomEvent:
-    fields = {field: getattr(charge, field) for field in CHARGE_PROPERTIES}
+    fields = msgspec.structs.asdict(charge)
     return _event(CHARGE_EVENT, charge.charge_id, fields, CHARGE_PROPERTIES, charge.enqueued_at)
 
 
@@ -138,18 +138,24 @@ def _event(
     names: Mapping[str, str],
     enqueued_at: datetime | None,
 ) -> CustomEvent:
-    properties = {names[field]: text(field, value) for field, value in fields.items()}
+    properties: dict[str, str] = {}
+    measurements: dict[str, float] = {}
+    for field, value in fields.items():
+        if value is None:  # half the fields of most rows
+            properties[names[field]] = ""
+        elif isinstance(value, str) and field not in _SPECIAL:
+            properties[names[field]] = value
+        else:
+            properties[names[field]] = text(field, value)
+            if isinstance(value, _NUMBERS) and not isinstance(value, bool):
+                measurements[names[field]] = float(value)
     properties["AppKey"] = _app_key(fields)
     return CustomEvent(
         name=name,
         event_id=event_id,
         occurred_at=fields["occurred_at"] or enqueued_at or datetime(1970, 1, 1, tzinfo=UTC),
         properties=properties,
-        measurements={
-            names[field]: float(value)
-            for field, value in fields.items()
-            if isinstance(value, int | Decimal) and not isinstance(value, bool)
-        },
+        measurements=measurements,
     )
 
 
@@ -159,7 +165,7 @@ def text(field: str, value: Any) -> str:
         return ""
     if field in _SPECIAL:
         return _SPECIAL[field](value)
-    return value if isinstance(value, str) else _BY_TYPE.get(type(value).__name__, _json)(value)
+    return value if isinstance(value, str) else _BY_TYPE.get(type(value), _json)(value)
 
 
 def _json(value: Any) -> str:
@@ -170,12 +176,13 @@ _SPECIAL: dict[str, Callable[[Any], str]] = {
     "operation": lambda word: _OPERATION_NAMES.get(word) or str(word).capitalize(),
     "usage_notes": ",".join,
 }
-_BY_TYPE: dict[str, Callable[[Any], str]] = {
-    "datetime": lambda instant: instant.isoformat().replace("+00:00", "Z"),
-    "Decimal": lambda amount: f"{amount:f}",
-    "bool": str,
-    "int": str,
+_BY_TYPE: dict[Any, Callable[[Any], str]] = {
+    datetime: lambda instant: instant.isoformat().replace("+00:00", "Z"),
+    Decimal: lambda amount: f"{amount:f}",
+    bool: str,
+    int: str,
 }
+_NUMBERS = (int, Decimal)
 
 
 def _app_key(fields: Mapping[str, Any]) -> str:

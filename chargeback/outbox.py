@@ -54,9 +54,18 @@ class WithAlias:
         )
 
 
+class Cursor(Struct, frozen=True):
+    """Where a journal's outbox stands, as it is stored; ``tag`` is what the next save asks for."""
+
+    position: Position | None
+    tag: str | None
+
+
 class Drained(Struct, frozen=True, kw_only=True):
     """What one drain did, and what it left."""
 
+    cursor: Cursor | None = None
+    """What the next drain may begin with instead of looking; None: it must look."""
     confirmed: int = 0
     refused: int = 0
     is_empty: bool = True
@@ -73,34 +82,50 @@ class _Chunk(Struct, frozen=True):
     rows: list[tuple[Position, BillingRow]]
 
 
-def drain(journal: Journal, ledger: Ledger, sender: Sender, *, may_go_on: Callable[[], bool]) -> Drained:
-    """Send what the journal holds behind the cursor, until the end, a refusal to answer, or ``may_go_on``."""
-    loaded = ledger.cursors.load(journal.name)
-    cursor = _decode(loaded[0]) if loaded else None
-    tag = loaded[1] if loaded else None
-    done = Drained()
-    for chunk in _chunks(journal, cursor):
+def drain(
+    journal: Journal,
+    ledger: Ledger,
+    sender: Sender,
+    *,
+    may_go_on: Callable[[], bool],
+    until: Position | None = None,
+    cursor: Cursor | None = None,
+) -> Drained:
+    """Send what the journal holds behind the cursor, until the end, a refusal to answer, or ``may_go_on``.
+
+    ``until``: the end the caller knows of. ``cursor``: of the last drain; the storage is not asked then, and
+    when it has moved on, saving fails and the rows of one chunk were sent twice.
+    """
+    cursor = cursor or _stored(ledger, journal.name)
+    done = Drained(cursor=cursor)
+    for chunk in _chunks(journal, cursor.position, until):
         if not may_go_on():
             first = _enqueued_at(chunk.rows[0][1])
             return msgspec.structs.replace(done, is_empty=False, oldest_at=first, is_slow=True)
         step, through = _send(chunk, journal.name, ledger, sender)
         try:
             if through is not None and through != chunk.before:
-                tag = ledger.cursors.save(journal.name, msgspec.json.encode(through), tag)
+                tag = ledger.cursors.save(journal.name, msgspec.json.encode(through), cursor.tag)
+                cursor = Cursor(through, tag)
         except MovedError:
             return _add(done, step)  # another drain of this journal is at work and goes on
-        done = _add(done, step)
+        done = msgspec.structs.replace(_add(done, step), cursor=cursor)
         if not step.is_empty:
             return done
     return done
+
+
+def _stored(ledger: Ledger, journal: str) -> Cursor:
+    loaded = ledger.cursors.load(journal)
+    return Cursor(_decode(loaded[0]), loaded[1]) if loaded else Cursor(None, None)
 
 
 def _decode(value: bytes) -> Position:
     return msgspec.json.decode(value, type=Position)
 
 
-def _chunks(journal: Journal, cursor: Position | None) -> Iterator[_Chunk]:
-    rows = journal.read(after=cursor)
+def _chunks(journal: Journal, cursor: Position | None, until: Position | None) -> Iterator[_Chunk]:
+    rows = journal.read(after=cursor, until=until)
     while chunk := list(islice(rows, CHUNK)):
         yield _Chunk(cursor, chunk)
         cursor = chunk[-1][0]

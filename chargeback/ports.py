@@ -113,6 +113,12 @@ class Journal(Protocol):
         """Yield the committed rows behind ``after``, up to ``until``, in order, in bounded memory."""
         ...
 
+    def lines(
+        self, after: Position | None = None, until: Position | None = None
+    ) -> Iterator[tuple[Position, bytes]]:
+        """Yield what ``read`` does, each row as the line it was written as, without looking inside."""
+        ...
+
 
 class PendingStore(Protocol):
     """Join state, one opaque value for each commit that left some open.

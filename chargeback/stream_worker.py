@@ -11,30 +11,24 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
-from msgspec import Struct
 
 from chargeback import exchange, observe
-from chargeback.charge import Charge
 from chargeback.errors import RejectError, RetryError, StopError
 from chargeback.event import Event
 from chargeback.exchange import JoinState
+from chargeback.handled import Handled, handled
 from chargeback.journal.admission import Admission, admit
-from chargeback.journal.rows import BillingRow, Commit, Reject
+from chargeback.journal.rows import Commit, Reject
 from chargeback.pipeline import Context, Outcome, process
 from chargeback.ports import Entry, Journal, Ledger, OversizedError, OvertakenError
 
 TRIES = 5
 REJECT_WINDOW = 500
-
-
-class Handled(Struct, frozen=True, kw_only=True):
-    """What became of a batch; every event is either committed now or was before."""
-
-    committed: int = 0
-    skipped: int = 0
-    charges: int = 0
-    rejects: int = 0
-    gaps: int = 0
+FORGET_EVERY = 8
+_COMPUTING = threading.Lock()
+"""One batch at a time: Python runs one thread anyway, and threads that take turns slow each other's storage down."""
+REJECTS_TOLD = 5
+"""Lines a batch: a policy that breaks every event must not fill the log. The batch's own line counts all."""
 
 
 class StreamWorker:
@@ -51,6 +45,8 @@ class StreamWorker:
         self._lock = threading.Lock()
         self._known: tuple[Commit | None, JoinState] | None = None
         self._recent: deque[bool] = deque(maxlen=REJECT_WINDOW)
+        self._stale = FORGET_EVERY
+        """Batches since pending states were deleted; the first one deletes what an owner before us left."""
 
     def handle(self, events: Sequence[Event]) -> Handled:
         """Commit a batch. Raises RetryError when storage is away, StopError when an operator must act."""
@@ -75,11 +71,15 @@ class StreamWorker:
             return Handled(skipped=admission.skipped)
         state = self._state(watermark)
         context = self._context()
-        outcome = process(admission.events, state, context)
+        with _COMPUTING:
+            outcome = process(admission.events, state, context)
         self._keep_dead_letters(outcome, admission.events)
-        commit = self._append(admission, outcome, state, context, watermark)
+        entries = list(outcome.entries)
+        if not self._in_time:
+            entries = [msgspec.structs.replace(entry, enqueued_at=None) for entry in entries]
+        commit = self._append(entries, admission, outcome, state, context, watermark)
         self._known = (commit, outcome.state)
-        return self._report(admission, outcome)
+        return self._report(admission, entries, outcome.state)
 
     def _state(self, watermark: Commit | None) -> JoinState:
         """Return the join state that belongs to the watermark, from memory or from the previous owner."""
@@ -90,12 +90,14 @@ class StreamWorker:
 
     def _append(
         self,
+        entries: list[Entry],
         admission: Admission,
         outcome: Outcome,
         state: JoinState,
         context: Context,
         watermark: Commit | None,
     ) -> Commit | None:
+        """Write the entries; where no append can hold one, a reject takes its place in the list."""
         batch_id = uuid.uuid4().hex
 
         def save_state(through: int) -> None:
@@ -103,9 +105,6 @@ class StreamWorker:
             if not saved.is_empty:
                 self._ledger.pending.save(self._journal.name, through, batch_id, exchange.encode(saved))
 
-        entries = list(outcome.entries)
-        if not self._in_time:
-            entries = [msgspec.structs.replace(entry, enqueued_at=None) for entry in entries]
         while True:
             try:
                 commit = self._journal.append(
@@ -116,9 +115,17 @@ class StreamWorker:
                 self._reject_oversized(entries, admission.events, error)
         if commit is not None and commit.batch_id != batch_id:
             raise OvertakenError(f"journal {self._journal.name}: a rival committed this batch")
-        if watermark is not None and not (state.is_empty and outcome.state.is_empty):
-            self._ledger.pending.forget(self._journal.name, entries[-1].position)
+        self._forget(entries[-1].position, state, outcome.state)
         return commit
+
+    def _forget(self, below: int, before: JoinState, after: JoinState) -> None:
+        """Delete states nobody needs any more: at once when nothing waits, else every few batches."""
+        if before.is_empty and after.is_empty:
+            return
+        self._stale += 1
+        if after.is_empty or self._stale >= FORGET_EVERY:
+            self._ledger.pending.forget(self._journal.name, below)
+            self._stale = 0
 
     def _reject_oversized(self, entries: list[Entry], events: Sequence[Event], error: OversizedError) -> None:
         """Put one reject in the place of rows that no append can hold, and keep the event's bytes."""
@@ -136,36 +143,29 @@ class StreamWorker:
 
     def _keep_dead_letters(self, outcome: Outcome, events: Sequence[Event]) -> None:
         by_path = {str(event): event for event in events} if outcome.dead_letters else {}
-        for letter in outcome.dead_letters:
-            self._keep(by_path[letter.path], letter.body, RejectError(letter.reason, letter.message))
+        for number, letter in enumerate(outcome.dead_letters):
+            error = RejectError(letter.reason, letter.message)
+            self._keep(by_path[letter.path], letter.body, error, told=number < REJECTS_TOLD)
 
-    def _keep(self, event: Event, body: bytes, error: RejectError) -> None:
+    def _keep(self, event: Event, body: bytes, error: RejectError, *, told: bool = True) -> None:
         """Keep the bytes, and beside them what ``requeue`` needs to name the event as it was."""
         about = {"holds": "dead_letter", "reason": error.reason, "message": str(error)}
         if event.enqueued_at is not None:
             about["enqueued_at"] = event.enqueued_at.isoformat()
         self._ledger.dead_letters.put(str(event), body, about)
-        observe.log("event.rejected", event=str(event), reason=error.reason, message=str(error))
+        if told:
+            observe.log("event.rejected", event=str(event), reason=error.reason, message=str(error))
 
-    def _report(self, admission: Admission, outcome: Outcome) -> Handled:
-        rows = [row for entry in outcome.entries for row in entry.rows]
-        handled = Handled(
-            committed=len(outcome.entries),
-            skipped=admission.skipped,
-            charges=_count(rows, Charge),
-            rejects=_count(rows, Reject),
-            gaps=len(admission.gaps),
-        )
-        observe.log("batch.committed", journal=self._journal.name, events=handled.committed, rows=len(rows))
+    def _report(self, admission: Admission, entries: Sequence[Entry], state: JoinState) -> Handled:
         for gap in admission.gaps:
             observe.log("batch.gap", journal=self._journal.name, first=gap.first, last=gap.last)
-        self._watch_rejects(outcome)
-        return handled
+        self._watch_rejects(entries)
+        return handled(admission, entries, state)
 
-    def _watch_rejects(self, outcome: Outcome) -> None:
+    def _watch_rejects(self, entries: Sequence[Entry]) -> None:
         """Alarm once when most of the last events were rejected: a policy changed, not one event."""
         was_high = _is_high(self._recent)
-        self._recent.extend(any(isinstance(row, Reject) for row in entry.rows) for entry in outcome.entries)
+        self._recent.extend(any(isinstance(row, Reject) for row in entry.rows) for entry in entries)
         if _is_high(self._recent) and not was_high:
             observe.log("rejects.high", journal=self._journal.name, rejected=sum(self._recent))
 
@@ -192,10 +192,6 @@ def _state_at(
     if through == events[-1].position:
         return outcome.state
     return process([event for event in events if event.position <= through], state, context).state
-
-
-def _count(rows: Sequence[BillingRow], kind: type) -> int:
-    return sum(isinstance(row, kind) for row in rows)
 
 
 def _is_high(recent: deque[bool]) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: one module a command, errors of the user as one line and exit code 2."""
+"""The command line: one module a command; how mistakes and early ends are told is in ``manners``."""
 
 import logging
 import sys
@@ -23,18 +23,17 @@ from chargeback.cli import (
     send,
     statements,
 )
-from chargeback.errors import ChargebackError
+from chargeback.cli.manners import Command, Group, run
 
 app = typer.Typer(
     name="chargeback",
-    help="Bill Azure OpenAI calls from captured gateway events.",
-    no_args_is_help=True,
+    cls=Group,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.command("replay")(replay.replay)
 app.command("report")(report.report)
-app.add_typer(rates.app, name="rates")
+app.add_typer(rates.app, name="rates", cls=Group)
 app.command("close")(close.close)
 app.command("reconcile")(reconcile.reconcile)
 app.command("budgets")(budgets.budgets)
@@ -42,10 +41,13 @@ app.command("explain")(explain.explain)
 app.command("statements")(statements.statements)
 app.command("consume")(consume.consume)
 app.command("send")(send.send)
-app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(dead_letters.app, name="dead-letters", cls=Group)
 app.command("repair")(repair.repair_gaps)
 app.command("doctor")(doctor.doctor)
 app.command("pseudonym")(pseudonym.pseudonym)
+for _group in (app, rates.app, dead_letters.app):
+    for _command in _group.registered_commands:
+        _command.cls = Command
 
 
 def _version(wanted: bool) -> None:
@@ -60,19 +62,14 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Bill Azure OpenAI calls from captured gateway events."""
+    """Bill Azure OpenAI calls from captured gateway events.
+
+    Start with `chargeback replay FILES --rates TABLE`; every command's --help shows examples.
+    """
 
 
 def main() -> NoReturn:
-    """Run the command; what is the user's to mend becomes one line on stderr and exit code 2."""
+    """Run the command and leave with its exit code."""
     # Commands tell people what they did in their own words; logs are for hosts, which ask for them.
     logging.getLogger("chargeback").addHandler(logging.NullHandler())
-    try:
-        app()
-    except ChargebackError as error:
-        typer.echo(f"chargeback: {error}", err=True)
-        sys.exit(2)
-    except BrokenPipeError:  # `chargeback ... | head` closed the pipe: nothing is wrong
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(0)
+    sys.exit(run(app))

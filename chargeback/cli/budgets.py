@@ -6,12 +6,12 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from chargeback.budgets import Standing
-from chargeback.cli.output import Format, money
-from chargeback.cli.report import LedgerOption, RatesOption, books_of
+from chargeback.cli.ledgers import LedgerOption, ledger_of
+from chargeback.cli.output import Format, data_console, money
+from chargeback.cli.report import RatesOption, books_of
 from chargeback.errors import UsageError
 from chargeback.journal.rows import BudgetReached
 from chargeback.outbox import drain
@@ -19,7 +19,7 @@ from chargeback.ports import Entry, Ledger
 from chargeback.report.page.content import budget_standings
 from chargeback.report.query import currency
 from chargeback.report.span import month
-from chargeback.wiring import now, open_ledger, open_sender, settings
+from chargeback.wiring import now, open_sender, settings
 
 
 def budgets(
@@ -33,10 +33,12 @@ def budgets(
 ) -> None:
     """Compare spending with budgets. Exit code 1 when one is exceeded, so that a scheduler can act.
 
-    Example: chargeback budgets 2026-11 --telemetry
+    Examples:
+      chargeback budgets 2026-11
+      chargeback budgets --rates rates.yaml --telemetry
     """
     name = period or f"{now():%Y-%m}"
-    store = open_ledger(ledger, settings())
+    store = ledger_of(ledger)
     with books_of(ledger, rates, month(name)) as books:
         found = [each for each in budget_standings(books, month(name), at_least=name) if each.month == name]
         unit = currency(books, month(name))
@@ -87,7 +89,7 @@ def _print(found: list[Standing], unit: str, style: Format) -> None:
             f"{each.percent:.1f}",
             style=style_,
         )
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    data_console().print(table)
 
 
 def _tell(store: Ledger, found: list[Standing], unit: str) -> None:

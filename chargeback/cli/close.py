@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
+from chargeback.cli.ledgers import LedgerOption, ledger_of
 from chargeback.cli.output import money
+from chargeback.cli.progress import QuietOption, watching
 from chargeback.cli.rates import read_text, table_of
-from chargeback.cli.report import LedgerOption, RatesOption, cache_folder
+from chargeback.cli.report import RatesOption, cache_folder
 from chargeback.closing.close import Draft
 from chargeback.closing.close import close as close_month
 from chargeback.closing.close import draft as draft_of
 from chargeback.errors import UsageError
+from chargeback.report import unbilled
 from chargeback.report.books import opened
 from chargeback.report.closed import Manifest, Waiver
 from chargeback.report.span import month
-from chargeback.wiring import now, open_ledger, settings, writer
+from chargeback.wiring import now, settings, writer
 
 
 def close(
@@ -33,21 +36,33 @@ def close(
     ] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Only look; close nothing.")] = False,
     grace_days: Annotated[int, typer.Option(min=0, max=60, help="Days after the month's end.")] = 3,
+    quiet: QuietOption = False,
 ) -> None:
     """Close a month: freeze journals, prices and payers, and write them as Parquet with a manifest.
 
     Exit code 1, and nothing written, while anything stands in the way that nobody waived.
 
-    Example: chargeback close 2026-11 --waive waivers.csv
+    Examples:
+      chargeback close 2026-11 --draft --list obstacles.csv
+      chargeback close 2026-11 --waive waivers.csv
     """
     waivers = _waivers(waive) if waive else []
-    store = open_ledger(ledger, settings())
+    store = ledger_of(ledger)
     where = ledger or settings().ledger or ""
     table = table_of(rates)
-    with opened(store, cache_folder(where), now=now(), table=table, span=month(period)) as books:
+    with (
+        watching(quiet=quiet) as watch,
+        opened(store, cache_folder(where), now=now(), table=table, span=month(period), watch=watch) as books,
+    ):
         ready = draft_of(books, store, period, waivers, now=now(), grace=timedelta(days=grace_days))
         if listed is not None:
             _list(listed, ready)
+        if without_usage := unbilled.count(books, ready.span):
+            typer.echo(
+                f"warning: {without_usage:,} calls of {period} are known only by who made them; no usage came, nothing is "
+                "billed for them (`chargeback report --unbilled FILE` lists them). What comes later is a correction",
+                err=True,
+            )
         if ready.open or draft:
             _tell(ready)
             raise typer.Exit(1 if ready.open else 0)

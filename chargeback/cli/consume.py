@@ -12,10 +12,11 @@ import msgspec
 import typer
 
 from chargeback import observe
-from chargeback.consumer import Status, consumer
+from chargeback.consumer import consumer
 from chargeback.errors import UsageError
 from chargeback.health import serving
 from chargeback.settings import Settings
+from chargeback.status import Status, together
 from chargeback.wiring import make_worker, settings
 
 GRACE_S = 60
@@ -35,7 +36,9 @@ def consume(
 
     SIGTERM finishes the batches under way and then ends. Settings are read from the environment.
 
-    Example: chargeback consume --processes 2
+    Examples:
+      chargeback consume
+      chargeback consume --processes 2
     """
     configured = settings()
     _log_to_stderr(configured)
@@ -99,17 +102,7 @@ class _Fleet:
     def status(self) -> Status:
         """All children as one."""
         told = list(self.statuses.values())
-        oldest = [each.oldest_unsent_s for each in told if each.oldest_unsent_s is not None]
-        return Status(
-            healthy=len(told) == self.count and all(each.healthy for each in told),
-            partitions=sum(each.partitions for each in told),
-            events=sum(each.events for each in told),
-            events_per_s=round(sum(each.events_per_s for each in told), 1),
-            lag=sum(each.lag for each in told),
-            backlog=max((each.backlog for each in told), default=0),
-            oldest_unsent_s=max(oldest, default=None),
-            redelivered=sum(each.redelivered for each in told),
-        )
+        return together(told, healthy=len(told) == self.count and all(each.healthy for each in told))
 
 
 async def _several(configured: Settings, count: int) -> int:

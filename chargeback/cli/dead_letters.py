@@ -8,17 +8,14 @@ import msgspec
 import typer
 from rich.table import Table
 
-from chargeback.cli.output import console
+from chargeback.cli.ledgers import LedgerOption, ledger_of
+from chargeback.cli.output import console, data_console
 from chargeback.errors import UsageError
 from chargeback.ports import Ledger
 from chargeback.requeue import TELEMETRY, requeue
-from chargeback.wiring import context_of, now, open_ledger, open_sender, settings
+from chargeback.wiring import context_of, now, open_sender, settings
 
 app = typer.Typer(help="Work off events that could not be billed.", no_args_is_help=True)
-
-LedgerOption = Annotated[
-    str | None, typer.Option("--ledger", help="Folder or container of the ledger; else CHARGEBACK_LEDGER.")
-]
 
 
 @app.callback()
@@ -36,9 +33,11 @@ def list_letters(
 ) -> None:
     """List dead letters with the reason of each; never their bytes.
 
-    Example: chargeback dead-letters list --ledger ./ledger
+    Examples:
+      chargeback dead-letters list --ledger ./ledger
+      chargeback dead-letters list telemetry --json
     """
-    store = open_ledger(ledger, settings())
+    store = ledger_of(ledger)
     letters = list(_told(store, folder))
     if as_json:
         for letter in letters:
@@ -50,15 +49,8 @@ def list_letters(
     for letter in letters:
         table.add_row(*map(str, letter.values()))
     if letters:
-        typer_out(table)
+        data_console().print(table)
     typer.echo(f"{len(letters)} dead letters", err=True)
-
-
-def typer_out(table: Table) -> None:
-    """Print as wide as the data where nobody watches, so that grep finds whole lines."""
-    from rich.console import Console  # noqa: PLC0415  only for a table
-
-    Console(width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def _told(store: Ledger, folder: str) -> Iterator[dict[str, str | int]]:
@@ -80,9 +72,11 @@ def show(
 ) -> None:
     """Show why an event was rejected; its bytes only with --reveal, on stdout.
 
-    Example: chargeback dead-letters show myns.servicebus.windows.net/usage/1/0/4711 --reveal
+    Examples:
+      chargeback dead-letters show myns.servicebus.windows.net/usage/1/0/4711
+      chargeback dead-letters show myns.servicebus.windows.net/usage/1/0/4711 --reveal > event.json
     """
-    found = open_ledger(ledger, settings()).dead_letters.get(letter)
+    found = ledger_of(ledger).dead_letters.get(letter)
     if found is None:
         raise UsageError(f"there is no dead letter {letter!r}; `chargeback dead-letters list` names them all")
     body, about = found
@@ -109,12 +103,14 @@ def requeue_letters(
 
     Exit code 1 if some were rejected again.
 
-    Example: chargeback dead-letters requeue --all --reason unknown_format
+    Examples:
+      chargeback dead-letters requeue myns.servicebus.windows.net/usage/1/0/4711
+      chargeback dead-letters requeue --all --reason unknown_format
     """
     if bool(letters) == everything:
         raise UsageError("name dead letters, or give --all")
     configured = settings()
-    store = open_ledger(ledger, configured)
+    store = ledger_of(ledger)
     chosen = letters or [
         str(each["letter"]) for each in _told(store, "") if reason is None or each["reason"] == reason
     ]

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from chargeback.cli.report import LedgerOption, RatesOption, books_of
+from chargeback.cli.ledgers import LedgerOption, ledger_of
+from chargeback.cli.report import RatesOption, books_of
 from chargeback.report.explain import explain as explain_charge
-from chargeback.wiring import open_ledger, settings
 
 
 def explain(
@@ -16,9 +16,11 @@ def explain(
 ) -> None:
     """Tell how a charge came about, meter by meter; for an unpriced one, which rates were considered and why none applied.
 
-    Example: chargeback explain 3f2b8c0d
+    Examples:
+      chargeback explain 3f2b8c0d
+      chargeback explain 3f2b8c0d --ledger ledger --rates rates.yaml
     """
-    store = open_ledger(ledger, settings())
+    store = ledger_of(ledger)
     with books_of(ledger, rates) as books:
         for line in explain_charge(books, store, charge_id):
             typer.echo(line)

@@ -80,8 +80,7 @@ def _as_table(groups: Sequence[Group], keys: Sequence[str], currency: str) -> No
         table.add_row(*(value or "-" for value in group.keys), *_numbers(group, shown, paid))
     table.add_section()
     table.add_row("total", *("" for _ in keys[1:]), *_numbers(whole, shown, paid), style="bold")
-    # A pipe has no width: lines as long as the data, so that nothing is folded for grep.
-    out = Console(width=None if sys.stdout.isatty() else 220)
+    out = data_console()
     out.print(table)
     out.print(shares(whole), style="dim", highlight=False)
 
@@ -141,9 +140,31 @@ def _cell(value: Any) -> Any:
     return value if isinstance(value, str | int) else msgspec.json.encode(value).decode()
 
 
+class _Piped(Console):
+    """A console that lets the command line say how a broken pipe ends."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+_PIPE_WIDTH = 240
+"""A pipe has no width: lines as long as the data, so that nothing is folded for grep."""
+
+
+def data_console() -> Console:
+    """Return what prints tables on stdout."""
+    return _plain_if_asked(stderr=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
 def console() -> Console:
     """Return where people read: never the stream that carries data."""
-    return Console(stderr=True)
+    return _plain_if_asked(stderr=True, width=None)
+
+
+def _plain_if_asked(*, stderr: bool, width: int | None) -> Console:
+    """Rich drops colours for NO_COLOR and keeps bold and dim; who asks for none means none of it."""
+    made = _Piped(stderr=stderr, width=width)
+    return _Piped(stderr=stderr, width=width, color_system=None) if made.no_color else made
 
 
 def text_of(lines: Iterable[str]) -> str:

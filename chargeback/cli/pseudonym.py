@@ -12,6 +12,10 @@ def pseudonym() -> None:
 
     With CHARGEBACK_PSEUDONYM_KEY set, the same keyed pseudonym as the worker makes. Keys are read from
     stdin only, so that none stays in the shell's history.
+
+    Examples:
+      chargeback pseudonym < keys.txt
+      CHARGEBACK_PSEUDONYM_KEY=... chargeback pseudonym
     """
     privacy = settings().privacy
     if sys.stdin.isatty():

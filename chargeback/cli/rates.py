@@ -10,12 +10,16 @@ from typing import Annotated
 
 import typer
 
+from chargeback.cli.ledgers import LedgerOption, ledger_of
+from chargeback.cli.progress import QuietOption, watching
 from chargeback.errors import RetryError, UsageError
+from chargeback.outbox import Sender
+from chargeback.ports import Ledger
 from chargeback.rates.faults import Fault
 from chargeback.rates.load import faults, faults_against, parse
 from chargeback.rates.retail import Comparison, compare, items, next_page
 from chargeback.rates.table import RateTable
-from chargeback.wiring import now, open_ledger, rates_of, settings
+from chargeback.wiring import now, open_sender, rates_of, settings
 
 app = typer.Typer(help="Work on rate tables.", no_args_is_help=True)
 
@@ -36,7 +40,12 @@ def check(
         str | None, typer.Option(help="Ledger whose closed months the table must not rewrite.")
     ] = None,
 ) -> None:
-    """Check a rate table and report all faults at once. Exit code 1 if there is an error."""
+    """Check a rate table and report all faults at once. Exit code 1 if there is an error.
+
+    Examples:
+      chargeback rates check samples/rates.yaml
+      chargeback rates check rates.yaml --ledger ledger
+    """
     text = read_text(table)
     found = [*faults(text, source=str(table), today=now().date()), *_against_closed(text, ledger)]
     for fault in found:
@@ -54,7 +63,7 @@ def _against_closed(text: str, ledger: str | None) -> list[Fault]:
     from chargeback.report.books import stored_table  # noqa: PLC0415  only with a ledger
     from chargeback.report.closed import manifests  # noqa: PLC0415  as above
 
-    store = open_ledger(ledger, settings())
+    store = ledger_of(ledger)
     found: list[Fault] = []
     for manifest in manifests(store):
         old = stored_table(store, manifest.rate_table_version) if manifest.rate_table_version else None
@@ -65,7 +74,11 @@ def _against_closed(text: str, ledger: str | None) -> list[Fault]:
 
 @app.command("schema")
 def schema() -> None:
-    """Print the JSON Schema of the rate table, for editors."""
+    """Print the JSON Schema of the rate table, for editors.
+
+    Examples:
+      chargeback rates schema > rates.schema.json
+    """
     from chargeback.rates.json_schema import json_schema  # noqa: PLC0415
 
     typer.echo(json_schema(), nl=False)
@@ -87,7 +100,9 @@ def import_(
 
     Meters are matched by the azure_meter_id or azure_meter of a rate. Exit code 1 when a price differs.
 
-    Example: chargeback rates import rates.yaml --live
+    Examples:
+      chargeback rates import rates.yaml --live
+      chargeback rates import rates.yaml --page page1.json --page page2.json
     """
     ours = parse(read_text(table), source=str(table))
     if bool(pages) is live:
@@ -162,10 +177,13 @@ def apply(
     telemetry: Annotated[
         bool, typer.Option("--telemetry", help="Send the changes as `Chargeback Adjustment` events.")
     ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Rate every call of a span again, in a rating run of its own; reports use the newest run.
 
-    Example: chargeback rates apply --table rates.yaml --from 2026-11-01 --to 2026-12-01
+    Examples:
+      chargeback rates apply --table rates.yaml --from 2026-11-01 --to 2026-12-01
+      chargeback rates apply --table rates.yaml --from 2026-11-10 --to 2026-11-11 --telemetry
     """
     from chargeback.cli.report import cache_folder  # noqa: PLC0415  it needs this module
     from chargeback.report.books import opened  # noqa: PLC0415  DuckDB only where it is needed
@@ -173,29 +191,56 @@ def apply(
     from chargeback.rerating import apply as rerate_span  # noqa: PLC0415  as above
 
     new = parse(read_text(table), source=str(table))
-    store = open_ledger(ledger, settings())
+    sender = _sender() if telemetry else None
+    store = ledger_of(ledger)
     where = ledger or settings().ledger or ""
-    with opened(store, cache_folder(where), now=now(), table=new) as books:
-        done = rerate_span(books, store, new, span_of(start, end), now=now())
+    with (
+        watching(quiet=quiet) as watch,
+        opened(store, cache_folder(where), now=now(), table=new, watch=watch) as books,
+    ):
+        done = rerate_span(books, store, new, span_of(start, end), now=now(), watch=watch)
     typer.echo(
         f"run {done.run}: {done.calls:,} calls by {new.version}, {done.changed:,} changed, "
         f"{done.before:f} before, {done.after:f} now, {done.unpriced:,} unpriced"
     )
-    if telemetry:
-        _send(store.journal(done.journal).name, ledger)
+    if sender is not None:
+        _drained(store, done.journal, sender)
 
 
-def _send(journal: str, ledger: str | None) -> None:
-    from chargeback.outbox import drain  # noqa: PLC0415  only with telemetry
-    from chargeback.wiring import open_sender  # noqa: PLC0415  as above
+@app.command("send")
+def send(
+    run: Annotated[str, typer.Argument(help="Name of a rating run, as `rates apply` told it.")],
+    ledger: LedgerOption = None,
+) -> None:
+    """Send what a rating run changed as `Chargeback Adjustment` events, from where the last attempt ended.
 
+    Examples:
+      chargeback rates send azure-openai-list-20261202T081500Z
+    """
+    sender = _sender()
+    store = ledger_of(ledger)
+    journal = f"run/{run}"
+    if journal not in store.journals():
+        raise UsageError(f"no rating run {run!r} in this ledger")
+    _drained(store, journal, sender)
+
+
+def _sender() -> Sender:
+    """Return the sender before any work is done: a run without its events would look complete."""
     sender = open_sender(settings())
     if sender is None:
-        raise UsageError("--telemetry: set APPLICATIONINSIGHTS_CONNECTION_STRING")
-    store = open_ledger(ledger, settings())
+        raise UsageError("telemetry: set APPLICATIONINSIGHTS_CONNECTION_STRING")
+    return sender
+
+
+def _drained(store: Ledger, journal: str, sender: Sender) -> None:
+    from chargeback.outbox import drain  # noqa: PLC0415  only with telemetry
+
     done = drain(store.journal(journal), store, sender, may_go_on=lambda: True)
     typer.echo(f"telemetry: {done.confirmed} events confirmed, {done.refused} refused", err=True)
     if not done.is_empty:
+        run = journal.removeprefix("run/")
+        typer.echo(f"telemetry: some events wait; send them with `chargeback rates send {run}`", err=True)
         raise typer.Exit(1)
 
 

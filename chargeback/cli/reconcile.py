@@ -9,11 +9,11 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from chargeback.cli.output import Format
-from chargeback.cli.report import LedgerOption, RatesOption, books_of, chosen
+from chargeback.cli.ledgers import LedgerOption
+from chargeback.cli.output import Format, data_console
+from chargeback.cli.report import RatesOption, books_of, chosen
 from chargeback.errors import UsageError
 from chargeback.reconcile import ours as our_side
 from chargeback.reconcile.compare import Difference, compare
@@ -43,7 +43,9 @@ def reconcile(
 ) -> None:
     """Compare tokens, then money, per day, deployment and meter. Exit code 1 when something does not agree.
 
-    Example: chargeback reconcile --gateway-log llm-log.json --monitor metrics.json --invoice export.csv
+    Examples:
+      chargeback reconcile --period 2026-11 --gateway-log llm-log.json
+      chargeback reconcile --period 2026-11 --monitor metrics.json --invoice export.csv --format csv
     """
     given = {"gateway-log": gateway_log, "monitor": monitor, "invoice": invoice}
     if not any(given.values()):
@@ -128,16 +130,16 @@ def _as_csv(found: list[tuple[str, Difference]]) -> None:
 
 
 def _as_table(found: list[tuple[str, Difference]]) -> None:
-    """Show what does not agree, tokens before money; what agrees is only counted."""
+    """Show what does not agree, tokens before money; what agrees in both is only counted."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in _COLUMNS:
         right = name in ("ours", "theirs", "difference", "money")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for source, each in found:
-        if not each.agrees:
+        if not each.agrees or each.causes:
             table.add_row(*_cells(source, each).values())
     if table.row_count:
-        Console(width=None if sys.stdout.isatty() else 240).print(table)
+        data_console().print(table)
 
 
 _PRINTERS = {Format.table: _as_table, Format.json: _as_json, Format.csv: _as_csv}

@@ -8,13 +8,15 @@ from typing import Annotated
 import msgspec
 import typer
 
+from chargeback.cli.ledgers import LedgerOption, ledger_of
+from chargeback.cli.progress import QuietOption, watching
 from chargeback.errors import UsageError
 from chargeback.event import Event
 from chargeback.journal.gaps import OpenGap, open_gaps
 from chargeback.repair import AROUND, repair, stream_of
 from chargeback.settings import Settings
 from chargeback.sources import capture_files, event_hub
-from chargeback.wiring import context_of, fetched, hub_of, open_ledger, settings
+from chargeback.wiring import context_of, fetched, hub_of, settings
 
 LEASE = "repair"
 LEASE_S = 60
@@ -28,18 +30,20 @@ def repair_gaps(
     consumer_group: Annotated[
         str, typer.Option(help="Group to read the hub with; not the one the worker uses.")
     ] = "$Default",
-    ledger: Annotated[
-        str | None, typer.Option(help="Folder or container of the ledger; else CHARGEBACK_LEDGER.")
-    ] = None,
+    ledger: LedgerOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Find gaps in the sequence numbers of every stream, read them again and bill them.
 
     Exit code 1 if a gap stays open.
 
-    Example: chargeback repair capture/myns/usage
+    Examples:
+      chargeback repair --dry-run
+      chargeback repair capture/myns/usage --ledger ledger
+      chargeback repair --consumer-group repair
     """
     configured = settings()
-    store = open_ledger(ledger, configured)
+    store = ledger_of(ledger)
     gaps = open_gaps(store)
     for gap in gaps:
         typer.echo(f"gap {gap}: {gap.count} events", err=True)
@@ -56,8 +60,8 @@ def repair_gaps(
     held = store.leases.hold(LEASE, LEASE_S)
     if held is None:
         raise UsageError("another repair is running; try again when it has ended")
-    with held as lease:
-        for gap in gaps:
+    with held as lease, watching(quiet=quiet) as watch:
+        for gap in watch("gaps", gaps, len(gaps)):
             events = (
                 _captured(captured, gap)
                 if captured is not None

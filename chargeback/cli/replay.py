@@ -1,27 +1,17 @@
 """``chargeback replay``: captured events to charges."""
 
 import base64
-import sys
-import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from chargeback.cli.expectation import differences
-from chargeback.cli.output import Format, console, print_charges, print_charges_csv, print_groups
+from chargeback.cli.output import Format, print_charges, print_charges_csv, print_groups
+from chargeback.cli.progress import bytes_of
 from chargeback.cli.rates import read_text
 from chargeback.errors import UsageError
 from chargeback.event import Event
@@ -35,7 +25,7 @@ from chargeback.rates.table import RateTable
 from chargeback.replaying import into_ledger, without_ledger
 from chargeback.report.bill import bill, currencies, keys_of
 from chargeback.sources.capture_files import Source, find
-from chargeback.wiring import fetched, open_ledger, open_sender, settings
+from chargeback.wiring import fetched, is_folder, open_ledger, open_sender, settings
 
 
 def replay(
@@ -51,7 +41,8 @@ def replay(
         Format, typer.Option("--format", help="table: the bill; json and csv: one charge a line.")
     ] = Format.table,
     ledger: Annotated[
-        Path | None, typer.Option(help="Folder to keep the charges in; a second replay bills nothing twice.")
+        Path | None,
+        typer.Option(help="Folder or container to keep the charges in; a second replay bills nothing twice."),
     ] = None,
     rejects: Annotated[
         Path | None, typer.Option(help="File for events that could not be billed. It holds customer text.")
@@ -68,14 +59,19 @@ def replay(
 
     Writes only what --ledger and --rejects name. Exit code 1 if events were rejected or --expect differs.
 
-    Example: chargeback replay samples/events --rates samples/rates.yaml
+    Examples:
+      chargeback replay samples/events --rates samples/rates.yaml
+      chargeback replay captured/ --rates rates.yaml --ledger ledger --rejects rejects.jsonl
+      chargeback replay captured.jsonl --rates rates.yaml --format json > charges.jsonl
     """
     store = _ledger(ledger, telemetry=telemetry)
     context = _context(rates, store)
     with fetched(paths, settings()) as files:
         source = find(files)
-        with _progress(source, quiet=quiet) as advance:
-            rows, letters = _run(source, context, store, advance)
+        with bytes_of("replay", _size(source), quiet=quiet) as done:
+            rows, letters = _run(
+                source, context, store, lambda batch: done(sum(len(event.body) + 1 for event in batch))
+            )
     found = list(calls(rows))
     _print(found, style)
     refused = [row for row in rows if isinstance(row, Reject)]
@@ -95,7 +91,11 @@ def replay(
 def _ledger(folder: Path | None, *, telemetry: bool) -> Ledger | None:
     if folder is None and telemetry:
         raise UsageError("--telemetry needs --ledger: what is sent is what the ledger holds")
-    return None if folder is None else open_ledger(str(folder.absolute()), settings())
+    if folder is None:
+        return None
+    # A bare name is a container where there is a storage, as for every other command; else a folder to be made.
+    is_container = not is_folder(str(folder)) and settings().storage_access.is_known
+    return open_ledger(str(folder if is_container else folder.absolute()), settings())
 
 
 def _context(rates: Path | None, store: Ledger | None) -> Context:
@@ -107,7 +107,7 @@ def _context(rates: Path | None, store: Ledger | None) -> Context:
 
 
 def _run(
-    source: Source, context: Context, store: Ledger | None, advance: "Advance"
+    source: Source, context: Context, store: Ledger | None, advance: Callable[[Sequence[Event]], None]
 ) -> tuple[list[BillingRow], list[DeadLetter]]:
     if store is None:
         return without_ledger(source, context, advance)
@@ -157,31 +157,5 @@ def _summarise(refused: Sequence[Reject], table: RateTable | None) -> None:
         typer.echo(f"rejected {count} ({reason}), for example {first.row_id}: {first.message}", err=True)
 
 
-class Advance:
-    """Counts events and bytes as batches are done."""
-
-    def __init__(self, progress: Progress | None, size: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("replay", total=size) if progress else None
-
-    def __call__(self, batch: Sequence[Event]) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.advance(self._task, sum(len(event.body) + 1 for event in batch))
-
-
-@contextmanager
-def _progress(source: Source, *, quiet: bool) -> Generator[Advance]:
-    """Show a bar on a terminal, for input that takes a while to read; nothing elsewhere."""
-    size = sum(file.stat().st_size for file in source.files)
-    if quiet or not sys.stderr.isatty():
-        yield Advance(None, size)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console(), transient=True, get_time=time.monotonic) as progress:
-        yield Advance(progress, size)
+def _size(source: Source) -> int:
+    return sum(file.stat().st_size for file in source.files)

@@ -7,18 +7,17 @@ from typing import Annotated
 
 import typer
 
+from chargeback.cli.ledgers import LedgerOption, ledger_of
 from chargeback.cli.output import Format, print_groups
+from chargeback.cli.progress import watching
 from chargeback.cli.rates import table_of
 from chargeback.errors import UsageError
 from chargeback.report.bill import keys_of
 from chargeback.report.books import Books, opened
 from chargeback.report.query import currency, groups
 from chargeback.report.span import EVER, Span, month, span_of
-from chargeback.wiring import is_folder, now, open_ledger, settings
+from chargeback.wiring import container_of, is_folder, now, settings
 
-LedgerOption = Annotated[
-    str | None, typer.Option("--ledger", help="Folder or container of the ledger; else CHARGEBACK_LEDGER.")
-]
 RatesOption = Annotated[
     Path | None,
     typer.Option(
@@ -40,10 +39,16 @@ def report(
     style: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
     html: Annotated[Path | None, typer.Option(help="Also write the whole page to this file.")] = None,
     focus: Annotated[Path | None, typer.Option(help="Also export the charges as FOCUS 1.2 CSV.")] = None,
+    unbilled: Annotated[
+        Path | None, typer.Option(help="Also list calls whose usage never came to this CSV file.")
+    ] = None,
 ) -> None:
     """Print the bill: every call once, by the winner rule, at the price of its moment.
 
-    Example: chargeback report --by cost-centre,day --period 2026-11 --html bill.html
+    Examples:
+      chargeback report --by cost-centre,day --period 2026-11
+      chargeback report --ledger ledger --by model,tag:project --format csv > bill.csv
+      chargeback report --period 2026-11 --html bill.html --focus focus.csv
     """
     keys = keys_of(by)
     span = chosen(start, end, period)
@@ -54,12 +59,27 @@ def report(
                 "the ledger holds no charges of that time; fill it with `chargeback replay ... --ledger FOLDER`"
             )
         print_groups(found, keys, currency(books, span), style)
+        _tell_unbilled(books, span, unbilled)
         if html is not None:
             from chargeback.report.page import write  # noqa: PLC0415  only who wants a page pays for it
 
             write(html, books, span)
         if focus is not None:
             _export(focus, books, span)
+
+
+def _tell_unbilled(books: Books, span: Span, file: Path | None) -> None:
+    from chargeback.report import unbilled  # noqa: PLC0415  its name is the option's
+
+    found = unbilled.count(books, span) if file is None else unbilled.write(file, books, span)
+    if file is not None:
+        typer.echo(f"{file}: {found:,} calls without usage", err=True)
+    elif found:
+        typer.echo(
+            f"open question: {found:,} calls are known only by who made them, no usage came and nothing is billed; "
+            "list them with --unbilled FILE",
+            err=True,
+        )
 
 
 def _export(file: Path, books: Books, span: Span) -> None:
@@ -86,9 +106,13 @@ def chosen(start: str | None, end: str | None, period: str | None) -> Span:
 @contextmanager
 def books_of(ledger: str | None, rates: Path | None, span: Span | None = None) -> Generator[Books]:
     """Open the books of the ledger a user named, with the table that decides markups and pools."""
-    store = open_ledger(ledger, settings())
+    store = ledger_of(ledger)
     where = ledger or settings().ledger or ""
-    with opened(store, cache_folder(where), now=now(), table=table_of(rates), span=span or EVER) as books:
+    table = table_of(rates)
+    with (
+        watching() as watch,
+        opened(store, cache_folder(where), now=now(), table=table, span=span or EVER, watch=watch) as books,
+    ):
         yield books
 
 
@@ -98,4 +122,7 @@ def cache_folder(where: str) -> Path:
         return Path(where) / "cache"
     import hashlib  # noqa: PLC0415
 
-    return Path.home() / ".cache" / "chargeback" / hashlib.sha256(where.encode()).hexdigest()[:16]
+    # Two accounts may have containers of one name. The host is no secret; a URL may hold a signature.
+    with container_of(settings().storage_access, where) as container:
+        url = f"{container.primary_hostname}/{where}"
+    return Path.home() / ".cache" / "chargeback" / hashlib.sha256(url.encode()).hexdigest()[:16]

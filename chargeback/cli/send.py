@@ -32,7 +32,9 @@ def send(
 
     Events with one key stay in order; events without a key are spread evenly, as the hub does it.
 
-    Example: chargeback send samples/events/v1.jsonl
+    Examples:
+      chargeback send samples/events/v1.jsonl
+      chargeback send captured/ --partition 0
     """
     hub = hub_of(settings())
     with fetched(paths, settings()) as files:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from chargeback.cli.ledgers import LedgerOption
 from chargeback.cli.output import money
-from chargeback.cli.report import LedgerOption, RatesOption, books_of
+from chargeback.cli.report import RatesOption, books_of
 from chargeback.report.query import currency, exact_sum
 from chargeback.report.span import month
 from chargeback.report.statements import write
@@ -20,7 +21,9 @@ def statements(
 ) -> None:
     """Write one CSV and one page for each cost centre, only its own lines, proved to add up to the whole.
 
-    Example: chargeback statements 2026-11 --out statements/
+    Examples:
+      chargeback statements 2026-11 --out statements/
+      chargeback statements 2026-11 --out statements/ --ledger ledger --rates rates.yaml
     """
     span = month(period)
     with books_of(ledger, rates, span) as books:

@@ -7,6 +7,7 @@ conditional requests go out once: a retry inside the SDK would meet its own succ
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
@@ -21,6 +22,7 @@ from chargeback.journal.blob_errors import translated
 from chargeback.journal.journal import SEGMENT_BYTES
 from chargeback.journal.ledger import JOURNALS, StorageLedger
 from chargeback.ports import ABSENT, ANY, Extent, Lease, MovedError, Object
+from chargeback.wire import transport_to
 
 _Answer = TypeVar("_Answer")
 
@@ -67,11 +69,10 @@ def ledger(
 
 def by_connection_string(connection_string: str, container: str) -> ContainerClient:
     """Raises UsageError for a string that is none, without repeating it."""
-    options = _options()
-    if is_emulator(connection_string):
-        options["api_version"] = _EMULATOR_API
+    newest: dict[str, Any] = {"api_version": _EMULATOR_API} if is_emulator(connection_string) else {}
     try:
-        return ContainerClient.from_connection_string(connection_string, container, **options)
+        url = ContainerClient.from_connection_string(connection_string, container).url
+        return ContainerClient.from_connection_string(connection_string, container, **_options(url), **newest)
     except ValueError:
         raise UsageError(
             "storage: the connection string cannot be read; copy it whole from the account's access keys"
@@ -80,7 +81,7 @@ def by_connection_string(connection_string: str, container: str) -> ContainerCli
 
 def by_url(container_url: str, credential: TokenCredential | None) -> ContainerClient:
     """``container_url`` may carry a SAS; then no credential is needed."""
-    return ContainerClient.from_container_url(container_url, credential=credential, **_options())
+    return ContainerClient.from_container_url(container_url, credential=credential, **_options(container_url))
 
 
 def is_emulator(connection_string: str) -> bool:
@@ -88,13 +89,13 @@ def is_emulator(connection_string: str) -> bool:
 
 
 def by_identity(account_url: str, credential: TokenCredential, container: str) -> ContainerClient:
-    return ContainerClient(account_url, container, credential=credential, **_options())
+    return ContainerClient(account_url, container, credential=credential, **_options(account_url))
 
 
-def _options() -> dict[str, Any]:
+def _options(url: str) -> dict[str, Any]:
     # The SDK's own waits (15 s and up, three times) outlast a function's patience; ours is redelivery.
     quick = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=2, random_jitter_range=1)
-    return {"retry_policy": quick, "connection_timeout": 5, "read_timeout": 30}
+    return {"retry_policy": quick, "transport": transport_to(url, connection_timeout=5, read_timeout=30)}
 
 
 class Container:
@@ -102,9 +103,11 @@ class Container:
 
     def __init__(self, client: ContainerClient) -> None:
         self._client = client
+        # Making one takes as long as signing a request; journals and cursors use theirs again and again.
+        self._blobs = lru_cache(maxsize=64)(client.get_blob_client)
 
     def blob(self, path: str) -> BlobClient:
-        return self._client.get_blob_client(path)
+        return self._blobs(path)
 
     def names(self, prefix: str) -> list[str]:
         with translated(prefix, writes=False):

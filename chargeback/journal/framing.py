@@ -70,6 +70,12 @@ def rows(segments: Segments, name: str, start: int, size: int) -> Iterator[tuple
 
     ``start`` may lie between two rows of one commit: then the rest of them is what is found before it.
     """
+    for offset, line in lines(segments, name, start, size):
+        yield offset, line if isinstance(line, End) else row(name, offset, line)
+
+
+def lines(segments: Segments, name: str, start: int, size: int) -> Iterator[tuple[int, bytes | End]]:
+    """Yield what ``rows`` does, each as the line it is."""
     block: deque[tuple[int, bytes]] = deque()
     held, resumed = 0, start > 0
     for offset, line in _lines(segments, name, start, size):
@@ -85,7 +91,7 @@ def rows(segments: Segments, name: str, start: int, size: int) -> Iterator[tuple
                     raise StopError(_damaged(name, offset, f"a commit of {count} rows follows {len(block)}"))
                 while len(block) > count:
                     block.popleft()
-                yield from ((after, _row(name, after, row)) for after, row in block)
+                yield from block
                 block.clear()
                 held, resumed = 0, False
             case End() as end:
@@ -110,20 +116,21 @@ def _mark(line: bytes) -> Commit | End | None:
     if not line.startswith(_MARKS):
         return None
     try:
-        row = decode(line)
+        found = decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):  # torn
         return None
-    return row if isinstance(row, Commit | End) else None
+    return found if isinstance(found, Commit | End) else None
 
 
-def _row(name: str, offset: int, line: bytes) -> BillingRow:
+def row(name: str, offset: int, line: bytes) -> BillingRow:
+    """Decode a committed line. Raises StopError for one that was damaged later."""
     try:
-        row = decode(line)
+        found = decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StopError(_damaged(name, offset, "a committed row cannot be read")) from error
-    if isinstance(row, Commit | End):  # pragma: no cover - _mark has sorted these out
+    if isinstance(found, Commit | End):  # pragma: no cover - _mark has sorted these out
         raise StopError(_damaged(name, offset, "a mark stands among the rows"))
-    return row
+    return found
 
 
 def _damaged(name: str, offset: int, what: str) -> str:

@@ -15,6 +15,7 @@ chain starts at a fixed name: two first writers on both sides of midnight must m
 
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 
@@ -24,6 +25,7 @@ from msgspec.structs import replace
 from chargeback.errors import RetryError, StopError
 from chargeback.journal import framing
 from chargeback.journal.packing import Group, pack
+from chargeback.journal.recent import RecentSegments
 from chargeback.journal.rows import BillingRow, Commit, End, Gap, encode
 from chargeback.ports import (
     Entry,
@@ -66,13 +68,15 @@ class SegmentedJournal:
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         self.name = name
-        self._segments = segments
+        self._segments = RecentSegments(segments)
         self._writer = writer
         self._now = now
         self._segment_bytes = segment_bytes
         self._lock = threading.RLock()
         self._head: _Head | None = None
         """None: look before the next use."""
+        self._ends: deque[Position] = deque(maxlen=64)
+        """Where the last commits end that this object saw."""
 
     def watermark(self) -> Commit | None:
         return self._look().watermark
@@ -142,13 +146,9 @@ class SegmentedJournal:
             extent = self._segments.append(head.segment, data, head.extent.size)
         except (MovedError, InDoubtError) as problem:
             return problem
-        self._head = replace(
-            head,
-            extent=extent,
-            whole=True,
-            watermark=group.commit,
-            committed=Position(head.segment, extent.size),
-        )
+        committed = Position(head.segment, extent.size)
+        self._head = replace(head, extent=extent, whole=True, watermark=group.commit, committed=committed)
+        self._ends.append(committed)
         return None
 
     def _create(self, head: _Head) -> _Head:
@@ -201,7 +201,9 @@ class SegmentedJournal:
             tail = framing.tail(self._segments, name, extent.size)
             head = head or _open_end(name, extent, tail)
             if tail.commit is not None:
-                return replace(head, watermark=tail.commit, committed=Position(name, tail.committed))
+                committed = Position(name, tail.committed)
+                self._ends.append(committed)
+                return replace(head, watermark=tail.commit, committed=committed)
         return head or _absent(_ROOT)
 
     def _names(self) -> list[str]:
@@ -212,19 +214,28 @@ class SegmentedJournal:
     def read(
         self, after: Position | None = None, until: Position | None = None
     ) -> Iterator[tuple[Position, BillingRow]]:
+        for position, line in self.lines(after, until):
+            yield position, framing.row(position.segment, position.offset, line)
+
+    def lines(
+        self, after: Position | None = None, until: Position | None = None
+    ) -> Iterator[tuple[Position, bytes]]:
         name = after.segment if after else next(iter(self._names()), None)
         start = after.offset if after else 0
         while name is not None:
-            size = self._size(name, must_exist=after is not None and after.segment == name)
+            if until is not None and until.segment == name and until in self._ends:
+                size = until.offset  # a commit ends there: the storage need not be asked how far it goes
+            else:
+                size = self._size(name, must_exist=after is not None and after.segment == name)
             following: str | None = None
-            for offset, row in framing.rows(self._segments, name, start, size):
-                if isinstance(row, End):
-                    following = row.next
+            for offset, line in framing.lines(self._segments, name, start, size):
+                if isinstance(line, End):
+                    following = line.next
                     break
                 position = Position(name, offset)
                 if until is not None and position > until:
                     return
-                yield position, row
+                yield position, line
             name, start = following, 0
 
     def _size(self, name: str, *, must_exist: bool) -> int:

@@ -161,7 +161,7 @@ def encode(row: Row) -> bytes:
     """Return one NDJSON line with its newline; decimals are plain, without exponents."""
     line = _encoder.encode(row)
     starts = _MONEY_STARTS.get(type(row))
-    if starts is not None and b"E" in line:
+    if starts is not None and (b"E-" in line or b"E+" in line):
         before, name, money = line.partition(starts)
         line = before + name + _EXPONENT.sub(_plain, money)
     return line + b"\n"

@@ -24,7 +24,6 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ServiceResponseError
 from azure.core.pipeline import Pipeline
 from azure.core.pipeline.policies import HeadersPolicy, UserAgentPolicy
-from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
 from msgspec import Struct
 
@@ -39,6 +38,7 @@ from chargeback.sinks.connection_string import (
 from chargeback.sinks.envelopes import EnvelopeBuilder, Origin, encode, with_applicationinsights
 from chargeback.sinks.verdicts import Answer, Verdict, judge
 from chargeback.telemetry import CustomEvent, Delivery, Refusal
+from chargeback.wire import transport_to
 
 # Undocumented by the service; 500 is what the .NET SDK sends.
 CHUNK_ITEMS = 500
@@ -315,7 +315,7 @@ class ApplicationInsights:
                 UserAgentPolicy(f"azure-openai-chargeback/{__version__}"),
                 *([self._bearer] if self._bearer else []),
             ]
-            wire = Pipeline(RequestsTransport(), policies=policies)
+            wire = Pipeline(transport_to(self._home), policies=policies)
         try:
             yield wire
         finally:

@@ -6,6 +6,8 @@ from chargeback.ports import Objects
 
 _FOLDER = "pending/"
 _SUFFIX = ".state"
+LOOK_EVERY = 100
+"""Times ``forget`` is called for a journal between two looks at what is really there."""
 
 
 class Pending:
@@ -13,11 +15,16 @@ class Pending:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+        self._saved: dict[str, dict[str, int]] = {}
+        """By journal: path and position of what this process saved and has not deleted yet."""
+        self._forgotten: dict[str, int] = {}
 
     def save(self, journal: str, through: int, batch_id: str, state: bytes) -> None:
         # For people and lifecycle tools that look at the storage; the worker goes by the name.
         about = {"holds": "pending", "through": str(through)}
-        self._objects.put(_path(journal, through, batch_id), state, about=about)
+        path = _path(journal, through, batch_id)
+        self._saved.setdefault(journal, {})[path] = through
+        self._objects.put(path, state, about=about)
 
     def load(self, journal: str, watermark: Commit | None) -> bytes | None:
         if watermark is None:
@@ -26,10 +33,18 @@ class Pending:
         return None if found is None else found.body
 
     def forget(self, journal: str, below: int) -> None:
+        known = self._saved.setdefault(journal, {})
+        times = self._forgotten[journal] = self._forgotten.get(journal, -1) + 1
+        # A listing finds what owners before us and rivals have left; in between, our own are known by name.
+        found = self._found(journal) if times % LOOK_EVERY == 0 else known
+        for path in [path for path, through in found.items() if through < below]:
+            self._objects.delete(path)
+            known.pop(path, None)
+
+    def _found(self, journal: str) -> dict[str, int]:
         folder = _folder(journal)
-        for path in self._objects.names(folder):
-            if int(path.removeprefix(folder).partition("-")[0]) < below:
-                self._objects.delete(path)
+        names = self._objects.names(folder)
+        return {path: int(path.removeprefix(folder).partition("-")[0]) for path in names}
 
     def journals(self) -> list[str]:
         folders = {path.rpartition("/")[0].removeprefix(_FOLDER) for path in self._objects.names(_FOLDER)}

@@ -3,28 +3,16 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import called as chargeback
+
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples" / "events"
 RATES = ROOT / "samples" / "rates.yaml"
-
-
-def chargeback(*words, **env):
-    return subprocess.run(
-        [sys.executable, "-m", "chargeback.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **env},
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +125,78 @@ def test_close_lists_what_stands_in_its_way_and_writes_nothing(ledger, tmp_path)
     assert not (ledger / "close").exists()
 
 
+@pytest.fixture(scope="module")
+def march(tmp_path_factory):
+    """A ledger of a month that is over: the samples, moved, and one call of a deployment nobody knows."""
+    folder = tmp_path_factory.mktemp("march")
+    lines = (SAMPLES / "v1.jsonl").read_text().replace("2026-11-", "2026-03-").splitlines()
+    stranger = json.loads(lines[0])
+    stranger["body"] |= {"request_id": "5a000000-0000-4000-8000-00000000ffff", "deployment": "nobody-knows"}
+    asked = json.loads(lines[1])
+    asked["body"] |= {"kind": "identity", "request_id": "5a000000-0000-4000-8000-00000000eeee"}
+    del asked["body"]["usage"]
+    more = [
+        json.dumps(each | {"sequence_number": 99_000 + place}) for place, each in enumerate((stranger, asked))
+    ]
+    (folder / "events.jsonl").write_text("\n".join([*lines, *more]))
+    done = chargeback(
+        "replay", folder / "events.jsonl", "--rates", RATES, "--ledger", folder / "ledger", "--quiet"
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_month_goes_from_open_over_draft_to_closed(march):
+    def close(*words):
+        return chargeback("close", "2026-03", "--ledger", march / "ledger", *words)
+
+    def billed():
+        by = (
+            "report",
+            "--ledger",
+            march / "ledger",
+            "--period",
+            "2026-03",
+            "--by",
+            "month",
+            "--format",
+            "json",
+        )
+        return Decimal(rows(chargeback(*by))[0]["billed"])
+
+    before = billed()
+    blocked = close("--list", march / "obstacles.csv")
+    [obstacle] = csv.DictReader((march / "obstacles.csv").read_text().splitlines())
+    (march / "waivers.csv").write_text(f"id,who,why\n{obstacle['id']},Ada,a test nobody ordered\n")
+    draft = close("--draft", "--waive", march / "waivers.csv")
+    closed = close("--waive", march / "waivers.csv")
+    again = close()
+
+    assert (blocked.returncode, obstacle["kind"]) == (1, "unpriced")
+    assert "3 calls of 2026-03 are known only by who made them" in blocked.stderr
+    assert (draft.returncode, draft.stdout) == (0, "2026-03: draft; nothing stands in the way\n")
+    assert (closed.returncode, "2026-03: closed;" in closed.stdout) == (0, True), closed.stderr
+    assert "1 waived" in closed.stdout
+    assert (again.returncode, "2026-03 is closed already" in again.stderr) == (2, True)
+    assert billed() == before
+
+    done = chargeback("statements", "2026-03", "--ledger", march / "ledger", "--out", march / "statements")
+    assert done.returncode == 0, done.stderr
+    assert "Ada: a test nobody ordered" in (march / "statements" / "2026-03-UNALLOCATED.csv").read_text()
+
+
+def test_calls_without_usage_are_counted_and_listed(march):
+    by = ("report", "--ledger", march / "ledger", "--by", "model", "--format", "csv")
+    told, listed = chargeback(*by), chargeback(*by, "--unbilled", march / "unbilled.csv")
+
+    assert "open question: 3 calls" in told.stderr
+    assert told.stdout == listed.stdout
+    found = list(csv.DictReader((march / "unbilled.csv").read_text().splitlines()))
+    assert len(found) == 3
+    assert "5a000000-0000-4000-8000-00000000eeee" in {row["request_id"] for row in found}
+    assert all(row["occurred_at"].startswith("2026-03-") for row in found)
+
+
 def test_rates_apply_makes_a_run_that_reports_use(ledger, tmp_path):
     import shutil
 
@@ -227,3 +287,10 @@ def test_wrong_use_is_one_line_and_exit_code_2(ledger, words, message):
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert message in done.stderr
+
+
+def test_the_picture_of_the_readme_shows_this_bill(ledger):
+    whole = rows(chargeback("report", "--ledger", ledger, "--by", "month", "--format", "json"))[0]
+    picture = (ROOT / "docs" / "images" / "bill.svg").read_text("utf-8")
+
+    assert f"{Decimal(whole['billed']):f}" in picture, "run `make demo pictures` and look at both pictures"

@@ -1,7 +1,6 @@
 """The command line as people and schedulers use it: what it prints, where, and how it exits."""
 
 import json
-import os
 import subprocess
 import sys
 from decimal import Decimal
@@ -13,6 +12,7 @@ import pytest
 from chargeback.charge import Charge
 from tests.support import oracle
 from tests.support.calls import Counts
+from tests.support.command_line import called as chargeback
 from tests.support.events import NOON
 from tests.support.render import render
 from tests.support.sample_calls import CALLERS, ROUTES, a_call, sample_calls
@@ -20,19 +20,6 @@ from tests.support.sample_calls import CALLERS, ROUTES, a_call, sample_calls
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples" / "events"
 RATES = ROOT / "samples" / "rates.yaml"
-
-
-def chargeback(*words, stdin="", **env):
-    """Run the command in a process of its own, with nothing of our environment but the path."""
-    return subprocess.run(
-        [sys.executable, "-m", "chargeback.cli", *map(str, words)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **env},
-        check=False,
-    )
 
 
 def replay(*words, **env):

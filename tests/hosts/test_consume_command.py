@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from chargeback import wiring
 from chargeback.cli import app
+from chargeback.cli.checkups import CHECKS
 from tests.support import oracle
 from tests.support.amqp import annotations, decode, sections, skip
 from tests.support.calls import Counts
@@ -74,11 +75,15 @@ def test_two_processes_share_the_partitions_tell_one_status_and_end_at_sigterm(
     wait_for(lambda: positions(ledger) == everything)
     wait_for(lambda: _told(port).get("events", 0) >= 200)
     wait_for(lambda: (status := _told(port))["partitions"] == 4 and status["healthy"] and not status["lag"])
+    told = _told(port)
+    assert (told["charges"], told["rejects"], told["missing"], told["pending"]) == (200, 0, 0, 0)
+    assert min(told["lag_s"], told["batch_s"]) >= 0
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=30)
+    _, lines = process.communicate(timeout=30)
 
-    assert process.returncode == 0, told
-    assert "consume.status" in told
+    assert process.returncode == 0, lines
+    assert "consume.status" in lines
+    assert "batch.committed" in lines
     assert positions(ledger) == everything
 
 
@@ -137,7 +142,9 @@ def test_doctor_has_a_line_for_everything_and_a_remedy_for_what_is_wrong(broker,
     wiring.settings.cache_clear()
 
     assert good.exit_code == 0, good.output
-    assert [line.split()[0] for line in good.output.splitlines()] == ["ok"] * 9
+    marks = {line.split(":")[0].split(maxsplit=1)[1]: line.split()[0] for line in good.output.splitlines()}
+    assert {name for name, mark in marks.items() if mark != "ok"} == {"clock", "gateway", "backlog"}
+    assert marks.keys() == {"settings", *CHECKS}
     assert bad.exit_code == 1
     failed = [line.split(":")[0].split()[1] for line in bad.output.splitlines() if line.startswith("FAIL")]
     assert failed == ["rate", "hub", "telemetry"]

@@ -231,3 +231,36 @@ def test_a_refused_alias_is_a_dead_letter_and_does_not_block(ledger, endpoint, s
 
     assert (done.confirmed, done.refused, done.is_empty) == (1, 1, True)
     assert ledger.dead_letters.get(f"telemetry/{rows[1].row_id}")
+
+
+def test_what_this_process_committed_is_sent_without_asking_the_storage(
+    ledger, endpoint, sender, monkeypatch
+):
+    journal = commit(ledger, rows_of(*(render(call, "v1")[0] for call in some_calls(3))))
+    cursor = drained(ledger, sender).cursor
+    commit(ledger, rows_of(*(render(call, "v1")[0] for call in some_calls(5)[3:])), first=3)
+
+    def refuse(*_):
+        raise AssertionError("the storage was asked")
+
+    for name in ("read", "extent", "names"):
+        monkeypatch.setattr(journal._segments._inner, name, refuse)
+    monkeypatch.setattr(ledger.cursors, "load", refuse)
+    done = drain(journal, ledger, sender, may_go_on=lambda: True, until=journal.committed(), cursor=cursor)
+
+    assert (done.confirmed, done.is_empty, len(endpoint.accepted)) == (2, True, 5)
+
+
+def test_a_remembered_cursor_that_another_process_moved_costs_one_chunk_twice_and_is_forgotten(
+    ledger, endpoint, sender
+):
+    journal = commit(ledger, rows_of(*(render(call, "v1")[0] for call in some_calls(2))))
+    stale = drained(ledger, sender).cursor
+    commit(ledger, rows_of(*(render(call, "v1")[0] for call in some_calls(4)[2:])), first=2)
+    drained(ledger, sender)  # as another process would
+
+    done = drain(journal, ledger, sender, may_go_on=lambda: True, until=journal.committed(), cursor=stale)
+
+    assert done.cursor is None
+    assert drained(ledger, sender).confirmed == 0
+    assert sorted(endpoint.accepted.values()) == [1, 1, 2, 2]

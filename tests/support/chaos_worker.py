@@ -27,6 +27,7 @@ import msgspec
 from chargeback import stream_worker
 from chargeback.consumer import consumer
 from chargeback.errors import ChargebackError
+from chargeback.handled import Handled
 from chargeback.journal import blob, journal
 from chargeback.journal.admission import Admission
 from chargeback.journal.ledger import StorageLedger
@@ -178,7 +179,7 @@ def wrapped_worker(worker: Any, fuse: Fuse, broken: str) -> Any:
     def commit(events: Any) -> Any:
         if broken == "commit":  # the checkpoint does not wait
             threading.Timer(0.5, lambda: worker.commit(events)).start()
-            return None
+            return Handled()
         handled = worker.commit(events)
         fuse.visit("before-checkpoint")
         return handled

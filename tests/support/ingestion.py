@@ -187,13 +187,20 @@ class IngestionEndpoint:
     """The endpoint; listens on a loopback port from ``__enter__`` or ``start`` until ``stop``.
 
     ``clock`` is what "48 h old" is measured against: pass the test's own where its events have fixed dates.
+    ``remembers`` False: only the ids of what was accepted are kept, where a run sends gigabytes.
     ``tls`` makes a certificate for the run; let clients trust it with REQUESTS_CA_BUNDLE=``certificate``.
     """
 
     def __init__(
-        self, *, key: str = KEY, clock: Callable[[], datetime] = lambda: datetime.now(UTC), tls: bool = False
+        self,
+        *,
+        key: str = KEY,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tls: bool = False,
+        remembers: bool = True,
     ) -> None:
         self.key = key
+        self._remembers = remembers
         self._clock = clock
         self._port = 0
         self._lock = threading.Lock()
@@ -279,7 +286,8 @@ class IngestionEndpoint:
             request = Request(
                 number=self._served, path=path, headers=headers, raw_length=len(body), items=items or []
             )
-            self._requests.append(request)
+            if self._remembers:
+                self._requests.append(request)
             mode = self._mode(request.number)
         if mode is service and "/" + path.lstrip("/") not in PATHS:
             return Reply(status=404)

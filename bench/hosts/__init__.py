@@ -1,0 +1,1 @@
+"""What ``speed_hosts`` starts beside itself: traffic, and processes that speak JSON lines."""

@@ -1,0 +1,59 @@
+"""The hosts' figures: end to end, Functions, memory and start-up, each with real processes on loopback.
+
+    python bench/speed_hosts.py [--json] [--figure 8|9|memory|start] [--rounds 7]
+
+Also a group of ``speed.py``. Traffic: ``hosts/hub_traffic.py``. Broker, Azurite, ingestion endpoint, the SDK's
+bare drain and every consumer are processes of their own; on a machine with two cores they share them.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+AZURITE = HERE.parent / "build" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
+os.environ.setdefault("CHARGEBACK_AZURITE", str(AZURITE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from hosts import end_to_end, functions, memory, start_up  # noqa: E402 - runs from a checkout, installed or not
+from measure import Figure, Options  # noqa: E402 - as above
+from speed import as_text  # noqa: E402 - as above
+
+FIGURES = {
+    "8": end_to_end.figures,
+    "9": functions.figures,
+    "memory": memory.figures,
+    "start": start_up.figures,
+}
+
+
+def figures(options: Options) -> Iterator[Figure]:
+    for made in FIGURES.values():
+        yield from made(options)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON array and nothing else")
+    parser.add_argument("--figure", choices=FIGURES, help="only this one")
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    found: list[Figure] = []
+    for name, made in FIGURES.items():
+        if args.figure in (None, name):
+            for figure in made(Options(rounds=args.rounds)):
+                found.append(figure)
+                if not args.json:
+                    print(as_text(figure), flush=True)
+    if args.json:
+        print(json.dumps([figure.as_json() for figure in found], indent=1))
+    return int(any(check.verdict == "misses" for figure in found for check in figure.checks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
