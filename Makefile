@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint type policies infra kql format lock captures accuracy functions-worker azurite chaos clean
+.PHONY: help demo live test lint type policies infra package wheel pictures kql format lock captures accuracy bench bench-peers functions-worker azurite bicep-parser chaos clean
 
 # The first Python that is new enough, not too new, and able to make an environment. Yours: make PYTHON=...
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -25,6 +25,11 @@ AZURITE_READY := $(AZURITE_DIR)/.ready-$(AZURITE_VERSION)
 
 INFRA_TOOLS := build/infra-tools
 INFRA_READY := $(INFRA_TOOLS)/.ready-1
+BICEP_PARSER := build/bicep-parser
+BICEP_READY := $(BICEP_PARSER)/.ready
+
+BENCH_PEERS := build/bench-peers
+BENCH_READY := $(BENCH_PEERS)/.ready
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,9 +45,13 @@ demo: $(READY) ## replay samples/ into a bill in the terminal and in out/report.
 	@echo
 	@echo "Written: out/report.html (open it), out/charges.jsonl (a charge a line), out/rejects.jsonl, out/ledger (the journal)"
 
+live: $(READY) azurite ## the whole loop on this machine, charges as they come; until Ctrl-C: make live ARGS=--forever
+	@test -x $(AZURITE) && export CHARGEBACK_AZURITE=$(abspath $(AZURITE)); \
+	exec $(PY) scripts/live.py $(ARGS)
+
 ##@ Check
 
-test: $(READY) functions-worker azurite ## all tests; some of them: make test ARGS="-k journal"
+test: $(READY) functions-worker azurite bicep-parser ## all tests; some of them: make test ARGS="-k journal"
 	@status=0; \
 	export CHARGEBACK_REQUIRE_WORKER=1; \
 	test -x $(AZURITE) && export CHARGEBACK_AZURITE=$(abspath $(AZURITE)); \
@@ -61,12 +70,18 @@ type: $(READY) ## types, strictly
 policies: $(READY) ## compile the gateway policies, run calls through them, say what was checked (needs mono)
 	@CI=1 $(PY) scripts/policies.py $(ARGS)
 
-infra: $(READY) $(INFRA_READY) ## check Bicep, settings, roles and workbook, say what was checked
-	@CHARGEBACK_INFRA_TOOLS=$(INFRA_TOOLS) $(PY) scripts/infra.py $(ARGS)
+infra: $(READY) bicep-parser $(INFRA_READY) ## check Bicep, settings, roles and workbook, say what was checked
+	@CI=1 $(PY) scripts/infra.py $(ARGS)
 
 chaos: $(READY) azurite ## ten minutes under fire, with figures: make chaos SEED=7; must fail: make chaos BREAK=dedupe
 	@test -x $(AZURITE) && export CHARGEBACK_AZURITE=$(abspath $(AZURITE)); \
 	SEED=$(SEED) BREAK=$(BREAK) $(PY) scripts/chaos.py
+
+package: $(READY) ## what is published to Azure: dist/functions.zip, proved to run with its own packages (a minute)
+	@$(PY) scripts/package.py
+
+wheel: $(READY) ## build wheel and sdist into dist/, try the wheel in an environment of its own
+	@$(PY) scripts/wheel.py
 
 kql: $(READY) ## check every query of infra/queries with Kusto's language service and run it (minutes; needs npm)
 	@$(PY) scripts/kql.py
@@ -81,14 +96,20 @@ format: $(READY) ## mend style and formatting where a program can
 lock: $(READY) ## renew requirements*.txt from pyproject.toml; newest versions: make lock UPGRADE=1
 	@$(PY) scripts/lock.py $(if $(UPGRADE),--upgrade)
 
+pictures: $(READY) ## draw the pictures of README.md from what `make demo` wrote (needs Chromium)
+	@$(PY) scripts/pictures.py
+
 captures: $(READY) ## write the golden files of tests/captures that do not exist yet
 	@$(PY) scripts/captures.py $(ARGS)
 
 ##@ Measure
 
-accuracy: $(READY) ## estimated against reported tokens: make accuracy EXCHANGES=folder
+accuracy: $(READY) ## estimated against reported tokens: make accuracy EXCHANGES=folder, PEERS=1 beside other libraries
 	@test -n "$(EXCHANGES)" || { echo "make accuracy needs EXCHANGES=<folder of captured exchanges>"; exit 2; }
-	@$(PY) bench/accuracy.py $(EXCHANGES)
+	@$(PY) bench/accuracy.py $(EXCHANGES) $(if $(PEERS),--peers)
+
+bench: $(READY) bench-peers ## how fast, beside floors and alternatives (minutes): make bench ARGS="--group core"
+	@$(PY) bench/speed.py $(ARGS)
 
 ##@ Set up
 
@@ -114,13 +135,32 @@ $(AZURITE_READY):
 	@if npm install --prefix $(AZURITE_DIR) --no-audit --no-fund --loglevel=error azurite@$(AZURITE_VERSION) >/dev/null; \
 	then touch $@; else echo "npm could not install Azurite"; rm -rf $(AZURITE_DIR); test -z "$$CI"; fi
 
+bicep-parser: $(READY) $(BICEP_READY) ## what reads Bicep for the tests, in build/
+
+$(BICEP_READY): scripts/bicep_requirements.txt
+	@echo "Installing a Bicep parser (once, 3 MB)"
+	@rm -rf $(BICEP_PARSER)
+	@if $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --target $(BICEP_PARSER) -r $<; \
+	then touch $@; else echo "The Bicep parser cannot be installed here: the tests of infra/*.bicep are skipped"; \
+	rm -rf $(BICEP_PARSER); test -z "$$CI"; fi
+
 # Tools of one target, far larger than the project: never among its dependencies.
 $(INFRA_READY): scripts/infra_requirements.txt
-	@echo "Installing checkov and a Bicep parser (once, about 300 MB)"
+	@echo "Installing checkov (once, about 300 MB)"
 	@rm -rf $(INFRA_TOOLS)
 	@$(PYTHON) -m venv $(INFRA_TOOLS)
 	@$(INFRA_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r scripts/infra_requirements.txt
 	@touch $@
+
+# The alternatives, for `make bench` only: never among the project's dependencies. Without them it says so.
+bench-peers: $(READY) $(BENCH_READY) ## what `make bench` compares with, in build/
+
+$(BENCH_READY): bench/peers/requirements.txt
+	@echo "Installing litellm and openai beside the project (once, about 340 MB)"
+	@rm -rf $(BENCH_PEERS)
+	@$(PYTHON) -m venv $(BENCH_PEERS)
+	@if $(BENCH_PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt; \
+	then touch $@; else echo "They could not be installed: figures beside them will say 'not measured'"; fi
 
 clean: ## remove everything these targets made
 	@rm -rf $(VENV) build dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

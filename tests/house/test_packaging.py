@@ -200,3 +200,55 @@ def test_make_alone_names_every_target():
     printed = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
     assert {line.split()[1] for line in printed.splitlines()} == targets
+
+
+# What users install
+
+
+def test_the_version_comes_from_one_place():
+    import chargeback
+
+    assert PROJECT["dynamic"] == ["version"]
+    assert importlib.metadata.version(PROJECT["name"]) == chargeback.__version__
+
+
+def test_the_readme_gives_a_reason_for_every_package_and_a_use_for_every_extra():
+    text = (ROOT / "README.md").read_text("utf-8").partition("## Packages")[2]
+
+    named = {Requirement(each).name.lower() for each in PROJECT["dependencies"]}
+    assert {name for name in named if name not in text.lower()} == set()
+    assert {extra for extra in PROJECT["optional-dependencies"] if f"`{extra}`" not in text} == set()
+
+
+def test_the_wheel_alone_bills_counts_and_reports(tmp_path):
+    """Unpacked where nothing of the sources is in reach; `make wheel` does the same with pip and a new environment."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "alone")
+        [scripts] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+        assert "chargeback = chargeback.cli:main" in wheel.read(scripts).decode()
+    samples = str(ROOT / "samples")
+    code = f"""
+import sys
+sys.path[:0] = [{str(tmp_path / "alone")!r}, *{[path for path in sys.path if path.endswith("site-packages")]!r}]
+import chargeback
+assert chargeback.__file__.startswith({str(tmp_path)!r}), chargeback.__file__
+from chargeback.cli import app
+from chargeback.cli.manners import run
+for words in (
+    ["replay", {samples!r} + "/events/f2.jsonl", "--rates", {samples!r} + "/rates.yaml", "--ledger", "./ledger"],
+    ["report", "--ledger", "./ledger", "--html", "bill.html"],
+    ["rates", "schema"],
+):
+    sys.argv = ["chargeback", *words]
+    assert run(app) == 0, words
+"""
+    # Neither the environment's .pth files (-S) nor the current folder (-I): the editable install stays out.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "estimated" in done.stdout
+    assert (tmp_path / "bill.html").stat().st_size > 10_000
