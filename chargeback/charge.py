@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from chargeback.event import Event
+from chargeback import usage
+from chargeback.event import Event, Stream
 from chargeback.facts import Facts
-from chargeback.usage import COUNTS, SOURCES
+from chargeback.usage import SOURCES
 
 Rating = Literal["priced", "pooled", "unpriced", "unmetered", "not_billable"]
 RATINGS: tuple[Rating, ...] = ("priced", "pooled", "unpriced", "unmetered", "not_billable")
@@ -143,7 +145,7 @@ def charge_id(
 
 def row_id(event: Event, index: int) -> str:
     """Name one row of one call: stream, sequence number, index within the event."""
-    return f"{event}/{index}"
+    return f"{_name_of(event.stream)}/{event.sequence_number}/{index}"
 
 
 def rank(*, truncated: bool, source: str, event: Event, index: int) -> str:
@@ -154,10 +156,19 @@ def rank(*, truncated: bool, source: str, event: Event, index: int) -> str:
     32 of them still fit the decimals of Kusto (34) and DuckDB (38).
     """
     trust = SOURCES.index(source) + (len(SOURCES) if truncated else 0)
-    partition = event.stream.partition
-    number = int(partition) if partition.isdecimal() else 0
-    place = min(index, 9999)
-    return f"{trust}{event.stream.generation:04d}{number:05d}{event.sequence_number:018d}{place:04d}"
+    return f"{trust}{_digits_of(event.stream)}{event.sequence_number:018d}{min(index, 9999):04d}"
+
+
+# A process reads a few streams, and names a million rows of each.
+@lru_cache(maxsize=256)
+def _name_of(stream: Stream) -> str:
+    return str(stream)
+
+
+@lru_cache(maxsize=256)
+def _digits_of(stream: Stream) -> str:
+    number = int(stream.partition) if stream.partition.isdecimal() else 0
+    return f"{stream.generation:04d}{number:05d}"
 
 
 def _name(kind: str, scope: str, name: str) -> str:
@@ -175,4 +186,4 @@ def contradicts(one: Charge, other: Charge) -> bool:
 def counts_of(charge: Charge) -> tuple[Any, ...]:
     """Return everything that was metered, in one order."""
     more = charge.quantities
-    return (*(getattr(charge, name) for name in COUNTS), tuple(sorted(more.items())) if more else None)
+    return (*usage.counts_of(charge), tuple(sorted(more.items())) if more else None)

@@ -141,6 +141,11 @@ class Join:
     def state(self) -> JoinState:
         return JoinState(dict(self._calls), dict(self._counted))
 
+    @property
+    def is_empty(self) -> bool:
+        """True if there is nothing that time could end."""
+        return not self._calls and not self._counted
+
     def is_counted(self, capture: Capture) -> bool:
         """True if the counts of the call came before this piece of a body: it has nothing to add but facts."""
         return bool(self._counted) and key_of(capture) in self._counted

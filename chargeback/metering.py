@@ -15,6 +15,8 @@ from chargeback.errors import RejectError
 from chargeback.exchange import Exchange
 from chargeback.facts import Facts
 from chargeback.replies import Reply, read_reply
+from chargeback.replies.provider import is_azure
+from chargeback.replies.reported import reported_reply
 from chargeback.salvage import Decoded, decode
 from chargeback.strangers import as_id, as_object
 from chargeback.usage import Usage
@@ -53,9 +55,8 @@ NOT_FINAL = Verdict("unmetered", "not_final")
 def measure(exchange: Exchange, model_of: ModelOf) -> Measured:
     """Read the bodies as far as needed; a reported usage needs neither the request nor the text."""
     said = exchange.facts.operation
-    reply = read_reply(exchange.response, said, cut="response" in exchange.cut_bodies)
+    reply, reported = _read(exchange, said)
     inner = _operation(reply, said)
-    reported = exchange.usage or _reported(reply, inner)
     request = None
     if reported is None or inner == "unknown":
         request = request_body(exchange.request)
@@ -76,6 +77,18 @@ def measure(exchange: Exchange, model_of: ModelOf) -> Measured:
         verdict=verdict,
         by_object=facts.response_id is not None and _is_fetched_later(exchange, facts, reply),
     )
+
+
+def _read(exchange: Exchange, said: str | None) -> tuple[Reply | None, Usage | None]:
+    """Return the answer and the usage it reports; its text is read only where there is none."""
+    response, cut = exchange.response, "response" in exchange.cut_bodies
+    quick = reported_reply(response) if isinstance(response, str) and not cut else None
+    if quick is not None:
+        reported = exchange.usage or _reported(quick, quick.operation)
+        if reported is not None and (reported.prompt_tokens or reported.completion_tokens):
+            return quick, reported
+    reply = read_reply(response, said, cut=cut)
+    return reply, exchange.usage or _reported(reply, _operation(reply, said))
 
 
 def _request_names_deployment(facts: Facts, operation: str) -> bool:
@@ -162,7 +175,10 @@ def _facts(facts: Facts, reply: Reply | None, request: Mapping[str, Any] | None,
 
 
 def _known(*flags: bool | None) -> bool | None:
-    return next((flag for flag in flags if flag is not None), None)
+    for flag in flags:
+        if flag is not None:
+            return flag
+    return None
 
 
 def _estimate(
@@ -180,8 +196,11 @@ def _estimate(
         return _spoken(request)
     wished = as_id(request.get("model")) if request else None
     model = facts.model or model_of(facts) or wished or facts.deployment
-    prompt = tokens.prompt_tokens(operation, request, model)
-    completion = tokens.completion_tokens(reply, request, model) if reply else tokens.Estimate(None)
+    azure = _names_azure(exchange.facts) or is_azure(exchange.response)
+    prompt = tokens.prompt_tokens(operation, request, model, azure=azure, response_id=facts.response_id)
+    completion = (
+        tokens.completion_tokens(reply, request, model, azure=azure) if reply else tokens.Estimate(None)
+    )
     if prompt.tokens is None and completion.tokens is None:
         return Usage(source="missing", notes=_words(prompt.notes, completion.notes))
     gone = () if prompt.tokens is not None and completion.tokens is not None else ("body_missing",)
@@ -192,6 +211,11 @@ def _estimate(
         prompt_tokens=prompt.tokens,
         completion_tokens=completion.tokens,
     )
+
+
+def _names_azure(said: Facts) -> bool:
+    """True if the event names what only Azure has; OpenAI's own URLs know nothing of the kind."""
+    return any(each is not None for each in (said.account, said.deployment, said.region, said.api_version))
 
 
 def _spoken(request: Mapping[str, Any] | None) -> Usage:

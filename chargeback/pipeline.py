@@ -94,16 +94,17 @@ class _Batch:
         rows = self._expired(event)
         for index, capture in enumerate(formats.read(event.body, self._context.privacy)):
             place = Place(event=event, index=index)
-            rows += (
-                self._rejected(capture, place)
-                if isinstance(capture, RejectError)
-                else self._of(capture, place)
-            )
+            if isinstance(capture, RejectError):
+                rows += self._rejected(capture, place)
+            elif capture.kind == "call" and capture.piece is None and not capture.has_sides:
+                rows.append(self._charge(single(capture), place))  # nearly all are of this kind
+            else:
+                rows += self._of(capture, place)
         return rows
 
     def _expired(self, event: Event) -> list[BillingRow]:
         """Bill the calls that were given up when this event came; time is the hub's, not ours."""
-        if event.enqueued_at is None or self._context.join_timeout is None:
+        if self.join.is_empty or event.enqueued_at is None or self._context.join_timeout is None:
             return []
         gone = self.join.expire(event.enqueued_at - self._context.join_timeout, "join_timeout")
         return [

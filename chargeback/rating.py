@@ -17,7 +17,7 @@ from chargeback.facts import Facts
 from chargeback.rates.billable import BILLABLE_STATUS, verdict
 from chargeback.rates.routes import route
 from chargeback.rates.sites import Route
-from chargeback.rates.table import RateRow, RateTable
+from chargeback.rates.table import Price, RateRow, RateTable
 from chargeback.rates.words import SERVICE_TIERS
 from chargeback.usage import Usage
 
@@ -229,7 +229,7 @@ def _metered(usage: Usage, row: RateRow, cache_split_unknown: str) -> _Verdict:
     if not used.keys() <= row.prices.keys():
         missing = tuple(meter for meter in used if meter not in row.prices)
         return _Verdict("unpriced", "no_meter", missing_meters=missing)
-    lines = tuple(_line(meter, quantity, row) for meter, quantity in used.items())
+    lines = tuple([_line(meter, quantity, row.prices[meter]) for meter, quantity in used.items()])
     return _Verdict("priced", lines=lines, notes=("upper_bound",) if bound else ())
 
 
@@ -239,8 +239,7 @@ def _discounts(row: RateRow) -> bool:
     return cached is not None and full is not None and cached.price * full.per != full.price * cached.per
 
 
-def _line(meter: str, quantity: int | Decimal, row: RateRow) -> Line:
-    price = row.prices[meter]
+def _line(meter: str, quantity: int | Decimal, price: Price) -> Line:
     amount = Decimal(quantity)
     cost = EXACT.divide(EXACT.multiply(amount, price.price), price.divisor)
     return Line(meter, amount, price.unit, price.price, price.per, price.rate_id, cost)

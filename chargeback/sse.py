@@ -22,6 +22,10 @@ class ServerEvent(Struct, frozen=True):
     closed: bool = True
 
 
+PREFIX = "data: "
+"""How nearly all services begin the lines of their events."""
+
+
 def looks_like_stream(text: str) -> bool:
     """True if the body starts like an event stream rather than like JSON."""
     return _FIRST_LINE.match(text) is not None
@@ -30,7 +34,8 @@ def looks_like_stream(text: str) -> bool:
 def events(text: str) -> Iterator[ServerEvent]:
     """Yield the events that carry data, in order."""
     name, data = "", list[str]()
-    for line in _LINE_END.split(text.removeprefix("\ufeff")):
+    text = text.removeprefix("\ufeff")
+    for line in _LINE_END.split(text) if "\r" in text else text.split("\n"):
         if not line:
             if data:
                 yield ServerEvent(name, "\n".join(data))
@@ -44,3 +49,41 @@ def events(text: str) -> Iterator[ServerEvent]:
             name = value
     if data:
         yield ServerEvent(name, "\n".join(data), closed=False)
+
+
+def single_lines(text: str) -> list[str] | None:
+    """Return the lines of a stream where each event is one line and a blank one, else None.
+
+    Services write streams so; it is worth not looking at every line. Where all of them begin with ``PREFIX``,
+    what stands behind it is what ``events`` yields.
+    """
+    if "\r" in text:
+        return None
+    lines = text.split("\n")
+    return None if any(lines[1::2]) else (lines[::2] if lines[-1] else lines[:-1:2])
+
+
+def last_events(text: str, most: int) -> Iterator[ServerEvent]:
+    """Yield up to about ``most`` events, the last one first, without reading what stands before them.
+
+    A blank line ends an event wherever it stands, so the text may be entered behind any. Streams with
+    other line ends than a newline come out as one piece: none of their events is yielded.
+    """
+    end = len(text)
+    for _ in range(most):
+        start = text.rfind("\n\n", 0, end)
+        if start < 0:
+            return
+        yield from reversed(tuple(events(text[start + 2 : end] + "\n\n")))
+        end = start
+
+
+def first_events(text: str, most: int) -> Iterator[ServerEvent]:
+    """Yield up to about ``most`` events from the start, without reading what stands behind them."""
+    end = 0
+    for _ in range(most):
+        blank = text.find("\n\n", end)
+        if blank < 0:
+            break
+        end = blank + 2
+    return events(text[:end])

@@ -6,23 +6,31 @@ from typing import Any, cast
 
 # Words by which the published policies say "nothing" in an id. Body text is never compared with them.
 SENTINELS = frozenset({"", "na", "na-header", "null", "unknown", "n/a", "none", "undefined"})
+LONGEST_SENTINEL = max(map(len, SENTINELS))
 LONGEST_ID = 512
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,15}(?:\.0+)?")
 
 
 def as_id(value: Any) -> str | None:
     """Return an id as text; None for sentinels and for what is no text or number. Very long ones are cut."""
+    if value is None:
+        return None
+    if type(value) is str:  # first, because nearly all are
+        text = value.strip()
+        if len(text) > LONGEST_SENTINEL:
+            return text[:LONGEST_ID]
+        return None if text.lower() in SENTINELS else text
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str):
-        return None
-    text = value.strip()
-    return None if text.lower() in SENTINELS else text[:LONGEST_ID]
+        return value[:LONGEST_ID]
+    return None
 
 
 def as_count(value: Any) -> int | None:
     """Return a token count. Negative, fractional, boolean, huge and ``"null"`` are unknown, not 0 and not 1."""
-    if isinstance(value, bool):
+    if type(value) is int:  # first, because nearly all are; a bool is not of this type
+        return value if 0 <= value < 10**15 else None
+    if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
         text = value.strip()

@@ -7,7 +7,8 @@ differently from a count.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any, Literal, cast
 
 import msgspec
 from msgspec import Struct
@@ -43,22 +44,12 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 COUNTS = tuple(name for name in Usage.__struct_fields__ if name not in ("source", "notes", "by_meter"))
 """The token counts: a charge has a field for each."""
+counts_of = attrgetter(*COUNTS)
+"""Returns the counts of a usage, or of a charge, in the order of ``COUNTS``."""
 
 # Where usage blocks keep their counts: Chat and Completions, the Responses API, realtime and audio.
 _PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
-# Our field <- its name in a block, or in the details of one side.
-_IN_BLOCK = {
-    "prompt_tokens": ("prompt_tokens", "input_tokens"),
-    "completion_tokens": ("completion_tokens", "output_tokens"),
-    "total_tokens": ("total_tokens",),
-}
-_IN_PROMPT = {
-    "cached_tokens": "cached_tokens",
-    "cache_write_tokens": "cache_write_tokens",
-    "audio_prompt_tokens": "audio_tokens",
-}
-_IN_COMPLETION = {"reasoning_tokens": "reasoning_tokens", "audio_completion_tokens": "audio_tokens"}
 
 _WITH_PICTURES = ("images", "realtime")  # chat prices the tokens of its pictures as text
 _WITH_OWN_METERS = (*_WITH_PICTURES, "audio")
@@ -69,31 +60,42 @@ _NOTHING: Mapping[str, Any] = {}
 
 def from_block(block: Mapping[str, Any], operation: str | None = None) -> Usage | None:
     """Read the provider's usage block; None when it holds no quantity at all."""
-    counts: dict[str, Any] = {}
-    for field, names in _IN_BLOCK.items():
-        _add(counts, field, block, *names)
+    # Written out: it runs once an event, and a table of names took a third of an event's time.
+    prompt = as_count(block.get("prompt_tokens"))
+    prompt = as_count(block.get("input_tokens")) if prompt is None else prompt
+    completion = as_count(block.get("completion_tokens"))
+    completion = as_count(block.get("output_tokens")) if completion is None else completion
+    total = as_count(block.get("total_tokens"))
     asked, said = _details(block, _PROMPT_DETAILS), _details(block, _COMPLETION_DETAILS)
     more = _by_meter(block, asked, said, operation) if operation in _WITH_OWN_METERS else {}
-    if not counts:
+    if prompt is None and completion is None and total is None:
         return Usage(source="reported", by_meter=more) if "audio_second" in more else None
-    for field, name in _IN_PROMPT.items() if asked else ():
-        _add(counts, field, asked, name)
-    for field, name in _IN_COMPLETION.items() if said else ():
-        _add(counts, field, said, name)
-    return Usage(source="reported", by_meter=more, **counts)
-
-
-def _add(counts: dict[str, Any], field: str, block: Mapping[str, Any], *names: str) -> None:
-    for name in names:
-        count = as_count(block.get(name))
-        if count is not None:
-            counts[field] = count
-            return
+    return Usage(
+        source="reported",
+        prompt_tokens=prompt,
+        cached_tokens=as_count(asked.get("cached_tokens")),
+        cache_write_tokens=as_count(asked.get("cache_write_tokens")),
+        completion_tokens=completion,
+        reasoning_tokens=as_count(said.get("reasoning_tokens")),
+        audio_prompt_tokens=as_count(asked.get("audio_tokens")),
+        audio_completion_tokens=as_count(said.get("audio_tokens")),
+        total_tokens=total,
+        by_meter=more,
+    )
 
 
 def _details(block: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
-    found = (as_object(block.get(name)) for name in names)
-    return next((details for details in found if details), _NOTHING)
+    for name in names:
+        details = block.get(name)
+        if details and isinstance(details, dict):
+            return cast("Mapping[str, Any]", details)
+    return _NOTHING
+
+
+def _add(counts: dict[str, int], field: str, block: Mapping[str, Any], name: str) -> None:
+    count = as_count(block.get(name))
+    if count is not None:
+        counts[field] = count
 
 
 def _by_meter(
@@ -139,6 +141,8 @@ def settle(usage: Usage, operation: str) -> Usage:
         usage = msgspec.structs.replace(usage, by_meter=more)
     if total is None and prompt is not None and completion is not None:
         total = prompt + completion
+    if (prompt, completion, total) == (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens):
+        return usage
     return msgspec.structs.replace(
         usage, prompt_tokens=prompt, completion_tokens=completion, total_tokens=total
     )

@@ -64,11 +64,14 @@ def read(body: bytes, privacy: Privacy) -> tuple[Capture | RejectError, ...]:
         decoded = decode(body)
     except RejectError as error:
         return (error,)
-    elements = _elements(decoded) if isinstance(decoded.value, list) else (decoded,)
-    if not elements:
-        return (RejectError("empty", "the body is an empty array; expected events"),)
-    captures = (capture for element in elements for capture in _read_one(element, privacy))
-    found = tuple(islice(captures, MOST_CALLS + 1))
+    if isinstance(decoded.value, list):
+        elements = _elements(decoded)
+        if not elements:
+            return (RejectError("empty", "the body is an empty array; expected events"),)
+        captures = (capture for element in elements for capture in _read_one(element, privacy))
+        found = tuple(islice(captures, MOST_CALLS + 1))
+    else:
+        found = _read_one(decoded, privacy)
     if len(found) > MOST_CALLS:
         return (
             RejectError(

@@ -32,7 +32,11 @@ class Fields:
 
     def first_raw(self, names: tuple[str, ...]) -> Any:
         """Return the first of the members that is there and not null, even if the cut is in it."""
-        return next((value for name in names if (value := self._values.get(name)) is not None), None)
+        for name in names:
+            value = self._values.get(name)
+            if value is not None:
+                return value
+        return None
 
     def starts(self, name: str, words: tuple[str, ...]) -> bool:
         """True if the member is text that begins with one of the words, without regard to case."""
@@ -65,7 +69,11 @@ class Fields:
 
     def count(self, *names: str) -> int | None:
         """Return the first member that is a whole number, as a number or as text."""
-        return next((count for name in names if (count := as_count(self.whole(name))) is not None), None)
+        for name in names:
+            count = as_count(self.whole(name))
+            if count is not None:
+                return count
+        return None
 
     def flag(self, *names: str) -> bool | None:
         """Return a boolean, also from ``"true"``, ``"0"`` and the like; anything else is unknown."""
@@ -79,8 +87,12 @@ class Fields:
 
     def instant(self, *names: str) -> datetime | None:
         """Return the first member that is a time (see ``times``)."""
-        texts = (value for name in names if isinstance(value := self.whole(name), str))
-        return next((time for text in texts if (time := times.instant(text)) is not None), None)
+        for name in names:
+            value = self.whole(name)
+            time = times.instant(value) if isinstance(value, str) else None
+            if time is not None:
+                return time
+        return None
 
     def mapping(self, name: str) -> Mapping[str, Any] | None:
         """Return an object that stands whole."""

@@ -106,9 +106,11 @@ class Row(Struct, frozen=True, kw_only=True):
 def read_row(row: Row, fields: Fields, privacy: Privacy) -> Capture:
     """Read an event as its row says."""
     facts = read_facts(row, fields, privacy)
-    body: Body | None = (
-        "request" if fields.open in row.request else "response" if fields.open in row.response else None
-    )
+    body: Body | None = None
+    if fields.open is not None:
+        body = (
+            "request" if fields.open in row.request else "response" if fields.open in row.response else None
+        )
     return Capture(
         source_format=row.name,
         facts=facts,
@@ -135,7 +137,8 @@ def read_facts(row: Row, fields: Fields, privacy: Privacy) -> Facts:
     """Return who and where, each field read the way its meaning asks for."""
     known: dict[str, Any] = {}
     for field, names in row.facts.items():
-        value = _READERS[field](fields, names, privacy) if field in _READERS else fields.text(*names)
+        reader = _READERS.get(field)
+        value = fields.text(*names) if reader is None else reader(fields, names, privacy)
         if value is not None:
             known[field] = value
     if row.key and (key := fields.text(*row.key)):
@@ -151,6 +154,8 @@ def read_facts(row: Row, fields: Fields, privacy: Privacy) -> Facts:
 
 def read_usage(row: Row, fields: Fields, facts: Facts) -> Usage | None:
     """Return the counts that stand in the event itself; None where there is none."""
+    if not row.usage and not row.counts:
+        return None
     for name in row.usage:
         block = fields.mapping(name)
         if block and (found := from_block(block, facts.operation)):

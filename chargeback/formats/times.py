@@ -6,6 +6,7 @@ in US or invariant culture, ``5/24/2024 2:45:56 PM`` or ``05/24/2024 14:45:56``.
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 # Newer .NET writes a narrow no-break space before AM and PM: \s takes it in.
 _GENERAL = re.compile(
@@ -16,9 +17,18 @@ _ISO_START = re.compile(r"\d{4}-\d{2}-\d{2}[T ]")
 _EXTRA_DIGITS = re.compile(r"(\.\d{6})\d+")
 
 
+LONGEST = 60
+"""Characters; what is longer is no time of any gateway."""
+
+
 def instant(text: str) -> datetime | None:
     """Return the time, or None when the text is none of the three shapes or not a month/day order."""
     text = text.strip()
+    return _read(text) if len(text) <= LONGEST else None
+
+
+@lru_cache(maxsize=1024)  # most policies write whole seconds, and a busy hub has many events in each
+def _read(text: str) -> datetime | None:
     try:
         if _ISO_START.match(text):
             return _iso(text)

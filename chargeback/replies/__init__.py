@@ -14,15 +14,18 @@ from chargeback.errors import RejectError
 from chargeback.operations import EVENT_TYPES, FREE_OBJECTS, OBJECTS
 from chargeback.replies import media
 from chargeback.replies.chat import ChoiceFold, add_choices
+from chargeback.replies.deltas import Pattern, learn
 from chargeback.replies.reply import Choice, Reply, ToolCall
 from chargeback.replies.responses import OutputFold, is_final
 from chargeback.salvage import Decoded, decode
-from chargeback.sse import ServerEvent, events, looks_like_stream
+from chargeback.sse import PREFIX, ServerEvent, events, looks_like_stream, single_lines
 from chargeback.strangers import as_id, as_object, as_objects
 
 __all__ = ["Choice", "Reply", "ToolCall", "read_reply"]
 
 _DONE = "[DONE]"
+MOST_LESSONS = 8
+"""Chunks tried for a pattern; the first ones of a stream have no text."""
 
 
 def read_reply(body: Any, operation: str | None = None, *, cut: bool = False) -> Reply | None:
@@ -42,7 +45,9 @@ def read_reply(body: Any, operation: str | None = None, *, cut: bool = False) ->
 
 def _read_text(text: str, operation: str | None, *, cut: bool) -> Reply:
     if looks_like_stream(text):
-        return _read_stream(events(text), operation, cut=cut)
+        lines = single_lines(text)
+        quick = _read_lines(lines, operation, cut=cut) if lines else None
+        return quick or _read_stream(events(text), operation, cut=cut)
     try:
         decoded = decode(text)
     except RejectError:
@@ -102,12 +107,42 @@ def _read_stream(stream: Iterable[ServerEvent], operation: str | None, *, cut: b
     return fold.reply(cut=cut)
 
 
+def _read_lines(lines: list[str], operation: str | None, *, cut: bool) -> Reply | None:
+    """Read ``data: ...`` lines; a chunk that differs from an earlier one in its text alone is not decoded.
+
+    None if one of them is something else, which ``events`` has to read.
+    """
+    fold = _StreamFold(operation)
+    pattern: Pattern | None = None
+    said, lessons, place = fold.said, 0, 0
+    while place < len(lines):
+        if pattern is not None and (texts := pattern.texts(lines, place)):
+            fold.folds[pattern.index].content += texts
+            place += len(texts)
+            continue
+        line = lines[place]
+        if not line.startswith(PREFIX):
+            return None
+        data = line[len(PREFIX) :]
+        if data.strip() == _DONE:
+            fold.done = True
+        elif not fold.add(data):
+            break
+        elif pattern is None or said != fold.said:
+            said, lessons = fold.said, lessons + 1
+            pattern = learn(line, PREFIX, fold.chunk) if lessons <= MOST_LESSONS else None
+        place += 1
+    return fold.reply(cut=cut)
+
+
 class _StreamFold:
     """What the chunks so far add up to. First id, last model and last usage win, wherever they stand."""
 
     def __init__(self, operation: str | None) -> None:
         self.operation = operation
         self.done = False
+        self.chunk: Mapping[str, Any] | None = None
+        """The last one that a strict decoder took."""
         self.response_id: str | None = None
         self.model: str | None = None
         self.service_tier: str | None = None
@@ -120,11 +155,16 @@ class _StreamFold:
         self.items = OutputFold()
         self.sessions: dict[str, Mapping[str, Any]] = {}
 
+    @property
+    def said(self) -> tuple[str | None, ...]:
+        """What a chunk may say anew; one that repeats an earlier chunk repeats these."""
+        return self.operation, self.model, self.service_tier, self.error
+
     def add(self, data: str) -> bool:
         """Take in one chunk; False when it is broken, and nothing behind it can be trusted."""
         try:
-            chunk = as_object(msgspec.json.decode(data))
-        except (msgspec.DecodeError, RecursionError):
+            chunk = self.chunk = as_object(msgspec.json.decode(data))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return self._add_odd(data)
         if chunk is not None:
             self._add(chunk)

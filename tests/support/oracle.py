@@ -83,7 +83,7 @@ def counted(call: Call) -> Counts:
     if call.operation == "embeddings":
         return Counts(prompt=sum(tokens(text, encoding) for text in call.inputs), cached=None)
     if call.operation == "completions":
-        generated = sum(tokens(_plain(answer), encoding) for answer in call.answers)
+        generated = sum(_completed(answer, encoding) for answer in call.answers)
         return Counts(prompt=tokens(call.prompt, encoding), completion=generated, cached=None)
     if re.match(r"o\d|gpt-[5-9]|codex", model):
         raise NotCountable(f"{model} reasons unseen: its completion is known from usage only")
@@ -97,6 +97,12 @@ def _answered(answer: Answer, encoding: str) -> int:
     """On Azure an o200k answer that ends by itself costs one token more; one that was ended does not."""
     end = 1 if answer.finish_reason == "stop" and encoding == "o200k_base" else 0
     return tokens(_plain(answer), encoding) + end
+
+
+def _completed(answer: Answer, encoding: str) -> int:
+    """A completion that the default limit of 16 tokens ended has 16, though its text may be spelled with one fewer or more."""
+    spelled = tokens(_plain(answer), encoding)
+    return 16 if answer.finish_reason == "length" and spelled in (15, 16, 17) else spelled
 
 
 def _plain(answer: Answer) -> str:

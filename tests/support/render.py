@@ -67,9 +67,9 @@ def can_render(call: Call, form: Format) -> bool:  # noqa: C901, PLR0911, PLR091
     if form == "F14":
         return call.operation == "chat" and shown is not None and shown.completion > 0 and call.n == 1
     if form == "F15":
-        return (shown is not None and shown.prompt + shown.completion > 0) or (
-            call.operation == "chat" and plain and not any(answer.refusal for answer in call.answers)
-        )
+        if shown is not None:  # two zeros are what the log writes where it counted nothing
+            return shown.prompt + shown.completion > 0
+        return call.operation == "chat" and plain and not any(answer.refusal for answer in call.answers)
     if form == "F16":  # three zeros are what the proxy writes for "no usage"
         return shown is not None and shown.prompt + shown.completion > 0
     return not call.stream or shown is not None  # F17 keeps the last chunk of a stream
