@@ -71,7 +71,7 @@ def apply(
             "start there or later"
         )
     ledger.put_once(f"rates/{table.sha256}.json", table.canonical)
-    run = f"{table.rows.table_id}-{now:%Y%m%dT%H%M%SZ}"
+    run = f"{table.rows.table_id}-{now:%Y%m%dT%H%M%S%fZ}"
     tally = _Tally()
     count = int(books.db.one(f"SELECT count(*) FROM due WHERE {_of(span)}") or 0)  # noqa: S608 - our own words
     rows = watch("calls", _rerated(books, table, span, run, tally), count)
@@ -210,7 +210,7 @@ def _append(ledger: Ledger, name: str, rows: Iterable[Rerated], end: Callable[[]
     journal = ledger.journal(name)
     after = journal.refresh()
     if after is not None:
-        raise UsageError(f"rating run {name} is there already; wait a second and start another")
+        raise UsageError(f"rating run {name} is there already; start another")
     position = 0
     rest: Iterator[BillingRow] = iter(rows)
     while batch := list(islice(rest, BATCH)):

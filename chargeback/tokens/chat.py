@@ -10,6 +10,7 @@ from typing import Any
 
 from chargeback.tokens.calls import Call, calls_of, parallel_text
 from chargeback.tokens.content import count_others, text_of
+from chargeback.tokens.counting import count_text
 from chargeback.tokens.json_schema import count_schema
 from chargeback.tokens.reader import as_list, as_object, as_text, compacted, dumped, objects
 from chargeback.tokens.tally import Tally
@@ -23,6 +24,7 @@ FRAME = 3
 """Of a message, besides its role."""
 SYSTEM_ROLES = frozenset({"system", "developer"})
 RESULT_ROLES = frozenset({"tool", "function"})
+_SAID = {"role", "content"}
 
 
 def count_chat(tally: Tally, request: Mapping[str, Any]) -> None:
@@ -45,6 +47,9 @@ def _count_messages(tally: Tally, messages: Sequence[Message]) -> None:
     for index, message in remaining:
         role = as_text(message.get("role"))
         content = message.get("content")
+        if type(content) is str and message.keys() == _SAID and role not in RESULT_ROLES:
+            _count_text(tally, role, content)  # most messages say nothing else
+            continue
         calls = calls_of(message)
         count_others(tally, content)
         if role in RESULT_ROLES:
@@ -63,14 +68,17 @@ def _count_messages(tally: Tally, messages: Sequence[Message]) -> None:
 
 
 def _count_plain(tally: Tally, role: str, message: Message) -> None:
-    tally.add(FRAME)
-    tally.text(role, text_of(message.get("content")), as_text(message.get("refusal")))
+    _count_text(tally, role, text_of(message.get("content")))
+    tally.text(as_text(message.get("refusal")))
     if name := as_text(message.get("name")):
         tally.text(f":{name}")
-    if role == "assistant" and tally.model.marks_channels:
-        tally.add(2)
     if message.get("audio"):
         tally.note("audio")
+
+
+def _count_text(tally: Tally, role: str, text: str) -> None:
+    marks = 2 if role == "assistant" and tally.model.marks_channels else 0
+    tally.add(FRAME + marks + count_text(role, tally.model.encoding) + tally.size(text))
 
 
 def _count_call(tally: Tally, call: Call, text: str) -> None:

@@ -22,10 +22,10 @@ def _word(text: str, encoding: str) -> int:
 
 def count_text(text: str, encoding: str) -> int:
     """Return the number of tokens of ``text`` in ``o200k_base`` or ``cl100k_base``."""
-    if not text:
-        return 0
     if len(text) < WORTH_CACHING:
-        return _word(text, encoding) if text in WORDS else tokens_of(text, encoding)
+        if text in WORDS:
+            return _word(text, encoding)
+        return tokens_of(text, encoding) if text else 0
     key = key_of(text, encoding)
     count = _counts.get(key)
     if count is None:

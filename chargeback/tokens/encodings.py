@@ -84,7 +84,7 @@ def pieces(text: str) -> Iterator[str]:
 
 def has_endless_word(text: str) -> bool:
     """Tell whether ``text`` had to be cut where the cut may change a token."""
-    return len(text) > LONGEST_PIECE and not all(safe for _, safe in _cuts(text))
+    return not all(safe for _, safe in _cuts(text))
 
 
 def _cuts(text: str) -> Iterator[tuple[int, bool]]:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from chargeback.tokens.counting import count_text
-from chargeback.tokens.encodings import has_endless_word
+from chargeback.tokens.encodings import LONGEST_PIECE, has_endless_word
 from chargeback.tokens.models import Model
 from chargeback.tokens.notes import NOTES
 from chargeback.tokens.reader import NOTHING
@@ -41,7 +41,7 @@ class Tally:
             self.note("tokenizer_close")
 
     def size(self, text: str) -> int:
-        if has_endless_word(text):
+        if len(text) > LONGEST_PIECE and has_endless_word(text):
             self.note("endless_word_close")
         return count_text(text, self.model.encoding)
 
