@@ -51,7 +51,7 @@ class Child:
         return json.loads(line)
 
 
-def until(true: Callable[[], bool], seconds: float = 120, every: float = 0.01) -> float:
+def until(true: Callable[[], bool], seconds: float = 120, every: float = 0.05) -> float:
     """Wait until something holds; return how long that took."""
     start = time.perf_counter()
     while not true():
