@@ -46,6 +46,8 @@ from tests.support.ingestion import IngestionEndpoint  # noqa: E402
 from tests.support.render import render  # noqa: E402
 from tests.support.sample_calls import KEY_ROTATION, captured  # noqa: E402
 
+CONTAINER = "live-ledger"
+"""A name that no folder has where this is run: a folder of that name would be taken for the ledger."""
 OUT = ROOT / "out" / "live"
 FORMATS: tuple[Format, ...] = ("v1", "v1-parts", "F1", "F15")
 """Our own policy with usage and with bodies, the published sample's, and API Management's LLM log."""
@@ -125,7 +127,7 @@ class Loop:
         self.broker = running.enter_context(Broker({HUB: 2}))
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.health = f"127.0.0.1:{probe.getsockname()[1]}"
-        ledger = str(out / "ledger") if in_folder else "ledger"
+        ledger = str(out / "ledger") if in_folder else CONTAINER
         told = environment(self.broker, self.storage, ledger, self.endpoint.connection_string)
         told = {name: value for name, value in told.items() if value} | {"CHARGEBACK_HEALTH": self.health}
         if in_folder:
@@ -204,7 +206,7 @@ class Loop:
 
     def keep_ledger(self) -> None:
         """Copy the container: a folder and a container hold the same files."""
-        with ContainerClient.from_connection_string(self.storage, "ledger") as container:
+        with ContainerClient.from_connection_string(self.storage, CONTAINER) as container:
             for name in container.list_blob_names():
                 file = self.out / "ledger" / name
                 file.parent.mkdir(parents=True, exist_ok=True)

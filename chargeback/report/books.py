@@ -114,8 +114,11 @@ def opened(
 
 
 def newest_table(db: Database, ledger: Ledger) -> RateTable | None:
-    """Return the table that rated the newest charge, as the ledger keeps it."""
-    version = db.one("SELECT arg_max(rate_table_version, coalesce(enqueued_at, occurred_at)) FROM charges")
+    """Return the table of the newest rating, of a call or of a run, as the ledger keeps it."""
+    version = db.one(
+        "SELECT arg_max(version, moment) FROM (SELECT rate_table_version AS version, "
+        "coalesce(enqueued_at, occurred_at) AS moment FROM charges UNION ALL SELECT rate_table_version, made_at FROM runs)"
+    )
     return None if version is None else stored_table(ledger, str(version))
 
 

@@ -24,7 +24,6 @@ FRAME = 3
 """Of a message, besides its role."""
 SYSTEM_ROLES = frozenset({"system", "developer"})
 RESULT_ROLES = frozenset({"tool", "function"})
-_SAID = {"role", "content"}
 
 
 def count_chat(tally: Tally, request: Mapping[str, Any]) -> None:
@@ -47,7 +46,7 @@ def _count_messages(tally: Tally, messages: Sequence[Message]) -> None:
     for index, message in remaining:
         role = as_text(message.get("role"))
         content = message.get("content")
-        if type(content) is str and message.keys() == _SAID and role not in RESULT_ROLES:
+        if role and type(content) is str and len(message) == 2 and role not in RESULT_ROLES:
             _count_text(tally, role, content)  # most messages say nothing else
             continue
         calls = calls_of(message)

@@ -130,6 +130,15 @@ def test_a_mistake_is_one_line_with_what_to_do(case, run, tmp_path):
 # Ends
 
 
+@pytest.fixture
+def interruptible():
+    """A job in the background ignores Ctrl-C, and so would what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_one_line_and_130():
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with start("pseudonym", **pipes) as process:

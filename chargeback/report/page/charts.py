@@ -38,16 +38,15 @@ def columns(
         (sum((row.get(step, Decimal(0)) for row in series.values()), Decimal(0)) for step in steps),
         default=Decimal(0),
     )
-    left, top, height = 64, 8, 230
     scale = _nice(high)
+    marks = [_short(scale * share / 4) for share in range(5)]
+    left, top, height = max(64, 8 * max(map(len, marks))), 8, 230  # 8: a digit of this size, and some air
     gap = (WIDE - left) / max(len(steps), 1)
     out = [f'<svg viewBox="0 0 {WIDE} {height + top + 34}" role="img" aria-label="{escape(title)}">']
-    for share in (0, 1, 2, 3, 4):
+    for share, mark in enumerate(marks):
         y = top + height - height * share / 4
         out.append(f'<line class="grid" x1="{left}" x2="{WIDE}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        out.append(
-            f'<text class="axis" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(scale * share / 4)}</text>'
-        )
+        out.append(f'<text class="axis" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{mark}</text>')
     for place, step in enumerate(steps):
         x, base = left + gap * place + gap * 0.12, Decimal(top + height)
         for number, (name, row) in enumerate(series.items()):

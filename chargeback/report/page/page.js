@@ -11,6 +11,7 @@
     element, values: rows[place], text: rows[place].slice(0, 6).join(" ").toLowerCase(),
   }));
   const compare = (a, b) => typeof a === "number" ? a - b : String(a ?? "").localeCompare(String(b ?? ""));
+  const money = (sum) => sum > 0 && sum < 0.01 ? "< 0.01" : sum.toLocaleString(undefined, { maximumFractionDigits: 2 });
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0, calls = 0, billed = 0;
@@ -19,7 +20,7 @@
       line.element.hidden = !fits;
       if (fits) { count += 1; calls += line.values[6]; billed += Number(line.values[9]); }
     }
-    found.textContent = `${count.toLocaleString()} lines, ${calls.toLocaleString()} calls, ${billed.toLocaleString(undefined, { maximumFractionDigits: 2 })}`;
+    found.textContent = `${count.toLocaleString()} lines, ${calls.toLocaleString()} calls, ${money(billed)}`;
   };
   heads.forEach((head, column) => {
     head.tabIndex = 0;
@@ -27,9 +28,9 @@
       const down = head.getAttribute("aria-sort") !== "descending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const money = column === 9;
+      const isMoney = column === 9;
       lines.sort((a, b) => {
-        const order = money ? Number(a.values[9]) - Number(b.values[9]) : compare(a.values[column], b.values[column]);
+        const order = isMoney ? Number(a.values[9]) - Number(b.values[9]) : compare(a.values[column], b.values[column]);
         return down ? -order : order;
       });
       body.append(...lines.map((line) => line.element));
