@@ -45,7 +45,7 @@ class RateTables:
 
     def _refresh(self) -> None:
         # pydantic and the YAML reader take a tenth of a second to import: only when there is a file to read.
-        from chargeback.rates.load import parse  # noqa: PLC0415
+        from chargeback.rates.load import parse  # noqa: PLC0415 - pydantic and YAML, only when a table is read
 
         try:
             text = self._read()

@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))
 
 import typer.main  # noqa: E402  the line above makes the package importable
 
-from chargeback.cli import app  # noqa: E402
+from chargeback.cli import app  # noqa: E402 - runs from a checkout
 
 PAGE = ROOT / "docs" / "commands.md"
 WIDTH = 100

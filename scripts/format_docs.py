@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from chargeback.facts import FACT_FIELDS  # noqa: E402  the line above makes it importable
-from chargeback.formats import TABLE  # noqa: E402
-from chargeback.formats.row import Row  # noqa: E402
+from chargeback.formats import TABLE  # noqa: E402 - runs from a checkout
+from chargeback.formats.row import Row  # noqa: E402 - runs from a checkout
 
 PAGE = ROOT / "docs" / "formats.md"
 PAGES = ROOT / "docs" / "formats"

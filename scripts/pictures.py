@@ -22,7 +22,7 @@ SIZE = (1200, 1500)
 
 def bill() -> None:
     """Record the table a terminal shows; the fonts of the export would be fetched from a stranger, so they go."""
-    console = Console(record=True, width=146, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115, PTH123
+    console = Console(record=True, width=146, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115, PTH123 - open as long as the script
     console.print(f"[bold]$[/bold] {COMMAND}", highlight=False)
     with mock.patch.object(output, "data_console", return_value=console):
         report.report(ledger=str(ROOT / "out" / "ledger"), by="cost-centre,operation")

@@ -15,14 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
 from chargeback.custom_events import custom_event  # noqa: E402 - as above
-from chargeback.event import Event, Stream  # noqa: E402
-from chargeback.exchange import JoinState  # noqa: E402
-from chargeback.journal.rows import encode  # noqa: E402
-from chargeback.pipeline import Context, process  # noqa: E402
-from chargeback.rates.load import parse  # noqa: E402
-from chargeback.sinks import envelopes  # noqa: E402
+from chargeback.event import Event, Stream  # noqa: E402 - runs from a checkout, installed or not
+from chargeback.exchange import JoinState  # noqa: E402 - runs from a checkout, installed or not
+from chargeback.journal.rows import encode  # noqa: E402 - runs from a checkout, installed or not
+from chargeback.pipeline import Context, process  # noqa: E402 - runs from a checkout, installed or not
+from chargeback.rates.load import parse  # noqa: E402 - runs from a checkout, installed or not
+from chargeback.sinks import envelopes  # noqa: E402 - runs from a checkout, installed or not
 from hosts.hub_traffic import traffic  # noqa: E402 - runs from a checkout, installed or not
-from tests.support import oracle  # noqa: E402
+from tests.support import oracle  # noqa: E402 - runs from a checkout, installed or not
 
 MILLION = 1_000_000
 BATCH = 100

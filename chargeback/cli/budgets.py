@@ -1,5 +1,6 @@
 """``chargeback budgets``: spending against budgets, for people and for a scheduler."""
 
+import csv
 import sys
 import uuid
 from typing import Annotated
@@ -70,8 +71,6 @@ def _print(found: list[Standing], unit: str, style: Format) -> None:
             sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
         return
     if style is Format.csv:
-        import csv  # noqa: PLC0415
-
         out = csv.DictWriter(sys.stdout, ["cost_centre", "month", "budget", "spent", "percent", "currency"])
         out.writeheader()
         out.writerows(rows)

@@ -79,7 +79,7 @@ def schema() -> None:
     Examples:
       chargeback rates schema > rates.schema.json
     """
-    from chargeback.rates.json_schema import json_schema  # noqa: PLC0415
+    from chargeback.rates.json_schema import json_schema  # noqa: PLC0415 - one subcommand needs it
 
     typer.echo(json_schema(), nl=False)
 

@@ -1,5 +1,6 @@
 """``chargeback report``: the bill of a ledger, by any fields of a charge."""
 
+import hashlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,8 +121,6 @@ def cache_folder(where: str) -> Path:
     """Return where Parquet copies are kept: beside a folder's journals, in the user's cache for a container."""
     if is_folder(where):
         return Path(where) / "cache"
-    import hashlib  # noqa: PLC0415
-
     # Two accounts may have containers of one name. The host is no secret; a URL may hold a signature.
     with container_of(settings().storage_access, where) as container:
         url = f"{container.primary_hostname}/{where}"
