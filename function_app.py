@@ -26,7 +26,7 @@ app = func.FunctionApp()
     minimum_interval="00:00:05",
     maximum_interval="00:05:00",
 )
-def bill_usage(events: List[func.EventHubEvent], context: func.Context) -> None:  # noqa: UP006  as above
+def bill_usage(events: List[func.EventHubEvent], context: func.Context) -> None:  # noqa: UP006  the Functions indexer rejects list[...]
     """Bill one batch of one partition. What raises here is delivered again, for ever; bad content does not raise."""
     from chargeback import functions_host  # noqa: PLC0415  indexing has ten seconds, and needs none of it
 
@@ -37,6 +37,6 @@ def bill_usage(events: List[func.EventHubEvent], context: func.Context) -> None:
 @app.timer_trigger(schedule="0 * * * * *", arg_name="timer", use_monitor=False)
 def settle(timer: func.TimerRequest) -> None:  # noqa: ARG001  the binding needs the argument
     """Bill expired parts of silent streams, and work off what telemetry has not confirmed."""
-    from chargeback import functions_host  # noqa: PLC0415  as above
+    from chargeback import functions_host  # noqa: PLC0415  indexing has ten seconds, and needs none of it
 
     functions_host.settle()

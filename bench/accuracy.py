@@ -25,12 +25,12 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from chargeback import tokens  # noqa: E402 - runs from a checkout, installed or not
-from chargeback.event import Event, Stream  # noqa: E402 - as above
-from chargeback.exchange import JoinState  # noqa: E402 - as above
-from chargeback.pipeline import Context, process  # noqa: E402 - as above
-from chargeback.replies import Reply, read_reply  # noqa: E402 - as above
-from chargeback.tokens.models import model_of  # noqa: E402 - as above
+from chargeback import tokens
+from chargeback.event import Event, Stream
+from chargeback.exchange import JoinState
+from chargeback.pipeline import Context, process
+from chargeback.replies import Reply, read_reply
+from chargeback.tokens.models import model_of
 
 Exchange = dict[str, Any]
 

@@ -22,18 +22,18 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from chargeback.charge import Charge  # noqa: E402 - runs from a checkout, installed or not
-from chargeback.event import Event, Stream  # noqa: E402 - as above
-from chargeback.exchange import JoinState  # noqa: E402 - as above
-from chargeback.facts import Facts  # noqa: E402 - as above
-from chargeback.journal import paths  # noqa: E402 - as above
-from chargeback.journal.journal import SEGMENT_BYTES  # noqa: E402 - as above
-from chargeback.journal.ledger import JOURNALS  # noqa: E402 - as above
-from chargeback.journal.rows import Commit, End, Identity, Row, encode  # noqa: E402 - as above
-from chargeback.pipeline import Context, process  # noqa: E402 - as above
-from chargeback.rates.load import parse  # noqa: E402 - as above
-from chargeback.rates.table import RateTable  # noqa: E402 - as above
-from chargeback.usage import SOURCES  # noqa: E402 - as above
+from chargeback.charge import Charge
+from chargeback.event import Event, Stream
+from chargeback.exchange import JoinState
+from chargeback.facts import Facts
+from chargeback.journal import paths
+from chargeback.journal.journal import SEGMENT_BYTES
+from chargeback.journal.ledger import JOURNALS
+from chargeback.journal.rows import Commit, End, Identity, Row, encode
+from chargeback.pipeline import Context, process
+from chargeback.rates.load import parse
+from chargeback.rates.table import RateTable
+from chargeback.usage import SOURCES
 
 PARTITIONS = 8
 COMMIT_ROWS = 200

@@ -17,15 +17,33 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from measure import ROUNDS, Figure, Options  # noqa: E402 - runs from a checkout, installed or not
+from measure import ROUNDS, Figure, Options
 
 GROUPS = {"core": "speed_core", "hosts": "speed_hosts", "reports": "speed_reports"}
 """Name of a group -> its module. Markers of docs/performance.md: ``<!-- bench:core -->``."""
 
 
-def measured(group: str, options: Options) -> Iterator[Figure]:
-    if (HERE / f"{GROUPS[group]}.py").exists():
-        yield from importlib.import_module(GROUPS[group]).figures(options)
+def measured(groups: Iterable[str], options: Options, markdown: Path | None = None) -> Iterator[Figure]:
+    """Yield the groups' figures; a group's table is written when its last figure is there."""
+    for group in groups:
+        figures: list[Figure] = []
+        for figure in importlib.import_module(GROUPS[group]).figures(options):
+            figures.append(figure)
+            yield figure
+        if markdown and figures:
+            write_between_markers(markdown, group, as_table(figures))
+
+
+def report(figures: Iterable[Figure], *, as_json: bool) -> int:
+    """Print each figure as it comes, or all as one JSON array; return 1 if a check misses, else 0."""
+    found: list[Figure] = []
+    for figure in figures:
+        found.append(figure)
+        if not as_json:
+            print(as_text(figure), flush=True)
+    if as_json:
+        print(json.dumps([figure.as_json() for figure in found], indent=1))
+    return int(any(check.verdict == "misses" for figure in found for check in figure.checks))
 
 
 def as_text(figure: Figure) -> str:
@@ -79,19 +97,7 @@ def main() -> int:
     if args.rounds < 7:
         parser.error("--rounds: a median of fewer than 7 rounds says little")
     options = Options(rounds=args.rounds, only=tuple(filter(None, args.only.split(";"))))
-    everything: list[Figure] = []
-    for group in args.group.split(","):
-        figures: list[Figure] = []
-        for figure in measured(group, options):
-            figures.append(figure)
-            if not args.json:
-                print(as_text(figure), flush=True)
-        if args.markdown and figures:
-            write_between_markers(args.markdown, group, as_table(figures))
-        everything += figures
-    if args.json:
-        print(json.dumps([figure.as_json() for figure in everything], indent=1))
-    return int(any(check.verdict == "misses" for figure in everything for check in figure.checks))
+    return report(measured(args.group.split(","), options, args.markdown), as_json=args.json)
 
 
 if __name__ == "__main__":

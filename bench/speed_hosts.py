@@ -7,7 +7,6 @@ bare drain and every consumer are processes of their own; on a machine with two 
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -18,9 +17,9 @@ AZURITE = HERE.parent / "build" / "azurite" / "node_modules" / ".bin" / "azurite
 os.environ.setdefault("CHARGEBACK_AZURITE", str(AZURITE))
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from hosts import end_to_end, functions, memory, start_up  # noqa: E402 - runs from a checkout, installed or not
-from measure import Figure, Options  # noqa: E402 - as above
-from speed import as_text  # noqa: E402 - as above
+from hosts import end_to_end, functions, memory, start_up
+from measure import Figure, Options
+from speed import report
 
 FIGURES = {
     "8": end_to_end.figures,
@@ -43,16 +42,9 @@ def main() -> int:
     parser.add_argument("--figure", choices=FIGURES, help="only this one")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
-    found: list[Figure] = []
-    for name, made in FIGURES.items():
-        if args.figure in (None, name):
-            for figure in made(Options(rounds=args.rounds)):
-                found.append(figure)
-                if not args.json:
-                    print(as_text(figure), flush=True)
-    if args.json:
-        print(json.dumps([figure.as_json() for figure in found], indent=1))
-    return int(any(check.verdict == "misses" for figure in found for check in figure.checks))
+    options = Options(rounds=args.rounds)
+    chosen = [made for name, made in FIGURES.items() if args.figure in (None, name)]
+    return report((figure for made in chosen for figure in made(options)), as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -25,19 +25,19 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import ledgers  # noqa: E402 - runs from a checkout, installed or not
-import msgspec  # noqa: E402 - as above
-from measure import Check, Figure, Options, ratio  # noqa: E402 - as above
+import ledgers
+import msgspec
+from measure import Check, Figure, Options, ratio
 
-from chargeback.closing.close import close, draft  # noqa: E402 - as above
-from chargeback.journal.local import ledger as open_folder  # noqa: E402 - as above
-from chargeback.ports import Ledger  # noqa: E402 - as above
-from chargeback.report import cache, rule, sql  # noqa: E402 - as above
-from chargeback.report.books import Books, opened  # noqa: E402 - as above
-from chargeback.report.closed import Waiver  # noqa: E402 - as above
-from chargeback.report.columns import text  # noqa: E402 - as above
-from chargeback.report.query import groups  # noqa: E402 - as above
-from chargeback.report.span import month  # noqa: E402 - as above
+from chargeback.closing.close import close, draft
+from chargeback.journal.local import ledger as open_folder
+from chargeback.ports import Ledger
+from chargeback.report import cache, rule, sql
+from chargeback.report.books import Books, opened
+from chargeback.report.closed import Waiver
+from chargeback.report.columns import text
+from chargeback.report.query import groups
+from chargeback.report.span import month
 
 FOLDER = HERE.parent / "build" / "bench-reports"
 ROWS, OPEN_ROWS = 10_000_000, 1_000_000
@@ -311,7 +311,7 @@ def _figure(name: str, what: str, run: dict[str, float], *checks: Check) -> Figu
 
 
 def main() -> int:
-    from speed import as_text  # noqa: PLC0415 - it imports this module by name
+    from speed import report
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -327,14 +327,7 @@ def main() -> int:
         _child(args.child, args.root, args.rounds)
         return 0
     options = Options(rounds=args.rounds, only=tuple(filter(None, args.only.split(","))))
-    found: list[Figure] = []
-    for figure in figures(options, args.rows):
-        found.append(figure)
-        if not args.json:
-            print(as_text(figure), flush=True)
-    if args.json:
-        print(json.dumps([figure.as_json() for figure in found], indent=1))
-    return int(any(check.verdict == "misses" for figure in found for check in figure.checks))
+    return report(figures(options, args.rows), as_json=args.json)
 
 
 if __name__ == "__main__":

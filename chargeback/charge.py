@@ -15,7 +15,6 @@ from chargeback.facts import Facts
 from chargeback.usage import SOURCES
 
 Rating = Literal["priced", "pooled", "unpriced", "unmetered", "not_billable"]
-RATINGS: tuple[Rating, ...] = ("priced", "pooled", "unpriced", "unmetered", "not_billable")
 
 
 class Line(Struct, frozen=True):

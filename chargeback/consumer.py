@@ -392,7 +392,7 @@ def _committed(settings: Settings, hub: event_hub.Hub, ids: Sequence[str]) -> di
 async def _checkpoint_store(settings: Settings) -> Any:
     """Return the store of checkpoints and ownership, in a container beside the ledger, made if it is not there."""
     from azure.core.exceptions import AzureError, ResourceExistsError  # noqa: PLC0415  with the SDK
-    from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore  # noqa: PLC0415  as above
+    from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore  # noqa: PLC0415  with the SDK
 
     access = settings.storage_access
     container = container_of(access, settings.checkpoints)
@@ -410,7 +410,7 @@ async def _checkpoint_store(settings: Settings) -> Any:
         return BlobCheckpointStore.from_connection_string(
             access.connection.get_secret_value(), settings.checkpoints
         )
-    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415  as above
+    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415  brings msal
 
     managed = (access.credential or "").lower() == "managedidentity"
     credential = (

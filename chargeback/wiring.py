@@ -55,7 +55,7 @@ def open_ledger(where: str | None, settings: Settings) -> Ledger:
             f"ledger {where!r}: expected a folder such as ./ledger, or a container's name: 3 to 63 lower-case "
             "letters, digits and single hyphens"
         )
-    from chargeback.journal import blob  # noqa: PLC0415  as above
+    from chargeback.journal import blob  # noqa: PLC0415  only who has a container
 
     return blob.ledger(container_of(settings.storage_access, where), writer=writer(), now=now)
 
@@ -96,8 +96,8 @@ def open_sender(settings: Settings) -> Sender | None:
     if settings.telemetry == "none" or settings.application_insights is None:
         return None
     from chargeback.sinks import envelopes  # noqa: PLC0415  only if telemetry is on
-    from chargeback.sinks.application_insights import ApplicationInsights  # noqa: PLC0415  as above
-    from chargeback.sinks.connection_string import entra_credential  # noqa: PLC0415  as above
+    from chargeback.sinks.application_insights import ApplicationInsights  # noqa: PLC0415  only if telemetry is on
+    from chargeback.sinks.connection_string import entra_credential  # noqa: PLC0415  only if telemetry is on
 
     opencensus = settings.telemetry == "opencensus"
     transport = ApplicationInsights(
@@ -141,7 +141,7 @@ def rates_of(settings: Settings) -> tuple[Callable[[], str], str]:
 
 def _client_at(url: str, settings: Settings, what: str) -> "tuple[ContainerClient, str, str]":
     """Split a blob's URL; its account's own key is used where the storage setting is of the same account."""
-    from chargeback.journal import blob  # noqa: PLC0415  as above
+    from chargeback.journal import blob  # noqa: PLC0415  only who has a container
 
     place = urlsplit(url)
     # The emulator's first segment is its account.
@@ -161,7 +161,7 @@ def _client_at(url: str, settings: Settings, what: str) -> "tuple[ContainerClien
 
 
 def _blob_text(client: "ContainerClient", path: str, name: str) -> tuple[Callable[[], str], str]:
-    from chargeback.journal import blob  # noqa: PLC0415  as above
+    from chargeback.journal import blob  # noqa: PLC0415  only who has a container
 
     objects = blob.BlobObjects(blob.Container(client))
 
@@ -222,7 +222,7 @@ def _is_url(path: Path) -> bool:
 
 
 def _copied(url: str, settings: Settings, folder: Path) -> Path:
-    from chargeback.journal import blob  # noqa: PLC0415  as above
+    from chargeback.journal import blob  # noqa: PLC0415  only who has a container
 
     scheme, _, rest = url.partition(":/")  # a path has lost one of the two slashes
     client, path, name = _client_at(f"{scheme}://{rest.lstrip('/')}", settings, "blob URL")

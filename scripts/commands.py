@@ -10,9 +10,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import typer.main  # noqa: E402  the line above makes the package importable
+import typer.main
 
-from chargeback.cli import app  # noqa: E402 - runs from a checkout
+from chargeback.cli import app
 
 PAGE = ROOT / "docs" / "commands.md"
 WIDTH = 100

@@ -12,19 +12,19 @@ import msgspec
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from chargeback import formats  # noqa: E402  the line above makes it importable
-from chargeback.charge import Charge  # noqa: E402 - runs from a checkout
-from chargeback.custom_events import custom_event  # noqa: E402 - runs from a checkout
-from chargeback.event import Event  # noqa: E402 - runs from a checkout
-from chargeback.exchange import JoinState, single  # noqa: E402 - runs from a checkout
-from chargeback.journal.rows import encode  # noqa: E402 - runs from a checkout
-from chargeback.metering import measure  # noqa: E402 - runs from a checkout
-from chargeback.pipeline import Context, process  # noqa: E402 - runs from a checkout
-from chargeback.privacy import Privacy  # noqa: E402 - runs from a checkout
-from chargeback.rates.load import parse  # noqa: E402 - runs from a checkout
-from chargeback.replies import read_reply  # noqa: E402 - runs from a checkout
-from chargeback.sources.capture_files import find, read  # noqa: E402 - runs from a checkout
-from chargeback.sse import events  # noqa: E402 - runs from a checkout
+from chargeback import formats
+from chargeback.charge import Charge
+from chargeback.custom_events import custom_event
+from chargeback.event import Event
+from chargeback.exchange import JoinState, single
+from chargeback.journal.rows import encode
+from chargeback.metering import measure
+from chargeback.pipeline import Context, process
+from chargeback.privacy import Privacy
+from chargeback.rates.load import parse
+from chargeback.replies import read_reply
+from chargeback.sources.capture_files import find, read
+from chargeback.sse import events
 
 PAGE = ROOT / "docs" / "data-path.md"
 SAMPLE = ROOT / "samples" / "events" / "f1.jsonl"

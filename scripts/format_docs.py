@@ -9,9 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from chargeback.facts import FACT_FIELDS  # noqa: E402  the line above makes it importable
-from chargeback.formats import TABLE  # noqa: E402 - runs from a checkout
-from chargeback.formats.row import Row  # noqa: E402 - runs from a checkout
+from chargeback.facts import FACT_FIELDS
+from chargeback.formats import TABLE
+from chargeback.formats.row import Row
 
 PAGE = ROOT / "docs" / "formats.md"
 PAGES = ROOT / "docs" / "formats"

@@ -32,11 +32,11 @@ import msgspec
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from chargeback.charge import Charge  # noqa: E402  the line above makes it importable
-from chargeback.custom_events import alias_event, custom_event  # noqa: E402 - runs from a checkout
-from chargeback.facts import Facts  # noqa: E402 - runs from a checkout
-from chargeback.journal.rows import BudgetReached, Identity, Rerated  # noqa: E402 - runs from a checkout
-from chargeback.status import Status  # noqa: E402 - runs from a checkout
+from chargeback.charge import Charge
+from chargeback.custom_events import alias_event, custom_event
+from chargeback.facts import Facts
+from chargeback.journal.rows import BudgetReached, Identity, Rerated
+from chargeback.status import Status
 
 QUERIES = ROOT / "infra" / "queries"
 TOOLS = ROOT / "tests" / "kql"

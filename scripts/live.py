@@ -34,17 +34,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from azure.eventhub import EventData, EventHubProducerClient  # noqa: E402  with the line above
-from azure.storage.blob import ContainerClient  # noqa: E402 - runs from a checkout
+from azure.eventhub import EventData, EventHubProducerClient
+from azure.storage.blob import ContainerClient
 
-from chargeback.custom_events import CHARGE_EVENT  # noqa: E402 - runs from a checkout
-from tests.support import azurite  # noqa: E402 - runs from a checkout
-from tests.support.broker import Broker  # noqa: E402 - runs from a checkout
-from tests.support.calls import Call, Format  # noqa: E402 - runs from a checkout
-from tests.support.consuming import HUB, environment  # noqa: E402 - runs from a checkout
-from tests.support.ingestion import IngestionEndpoint  # noqa: E402 - runs from a checkout
-from tests.support.render import render  # noqa: E402 - runs from a checkout
-from tests.support.sample_calls import KEY_ROTATION, captured  # noqa: E402 - runs from a checkout
+from chargeback.custom_events import CHARGE_EVENT
+from tests.support import azurite
+from tests.support.broker import Broker
+from tests.support.calls import Call, Format
+from tests.support.consuming import HUB, environment
+from tests.support.ingestion import IngestionEndpoint
+from tests.support.render import render
+from tests.support.sample_calls import KEY_ROTATION, captured
 
 CONTAINER = "live-ledger"
 """A name that no folder has where this is run: a folder of that name would be taken for the ledger."""

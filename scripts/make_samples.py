@@ -17,11 +17,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.support.azure_bodies import Style  # noqa: E402 - runs from a checkout
-from tests.support.calls import FORMATS, Format  # noqa: E402  the line above makes it importable
-from tests.support.render import cut_stream, render, v1_identity  # noqa: E402 - runs from a checkout
-from tests.support.sample_calls import Captured, captured  # noqa: E402 - runs from a checkout
-from tests.support.sample_operations import files as operations  # noqa: E402 - runs from a checkout
+from tests.support.azure_bodies import Style
+from tests.support.calls import FORMATS, Format
+from tests.support.render import cut_stream, render, v1_identity
+from tests.support.sample_calls import Captured, captured
+from tests.support.sample_operations import files as operations
 
 EVENTS = ROOT / "samples" / "events"
 OPERATIONS = ROOT / "samples" / "operations"

@@ -79,7 +79,7 @@ def rules(text: str) -> list[Rule]:
         line = re.sub(r"(?<!\\) +$", "", line)  # noqa: PLW2901 - the line that counts
         if not line or line.startswith("#"):
             continue
-        keeps, line = line.startswith("!"), line.removeprefix("!")  # noqa: PLW2901 - as above
+        keeps, line = line.startswith("!"), line.removeprefix("!")  # noqa: PLW2901 - the line that counts
         body = line.rstrip("/")
         # A slash inside ties the pattern to the top; without one it holds in every folder.
         head = "" if "/" in body else "(?:.*/)?"

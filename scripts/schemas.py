@@ -14,7 +14,7 @@ import msgspec
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from chargeback.charge import Charge  # noqa: E402  the tree is the package here
+from chargeback.charge import Charge
 
 CHARGE = ROOT / "docs" / "schemas" / "charge.json"
 

@@ -23,8 +23,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from chargeback.observe import LOG_EVENTS, METRICS, REJECT_REASONS  # noqa: E402  the line above makes it importable
-from scripts import kql  # noqa: E402  as above
+from chargeback.observe import LOG_EVENTS, METRICS, REJECT_REASONS
+from scripts import kql
 
 WORKBOOK = ROOT / "infra" / "workbook" / "workbook.json"
 ALERTS = ROOT / "infra" / "alerts" / "rules.json"

@@ -12,10 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 
+class NotCountableError(Exception):
+    """The library has no method for such a request."""
+
+
 def litellm_count(exchange: dict[str, Any]) -> int:
     # Without it the import asks the network for a newer price list.
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    from litellm import token_counter  # noqa: PLC0415 - seconds to import, wanted only here
+    from litellm import token_counter
 
     if exchange["operation"] == "answer":
         return token_counter(model=exchange["model"], text=exchange["text"], count_response_tokens=True)
@@ -31,11 +35,11 @@ def litellm_count(exchange: dict[str, Any]) -> int:
 
 
 def langchain_count(exchange: dict[str, Any]) -> int:
-    from langchain_core.messages import convert_to_messages  # noqa: PLC0415 - as above
-    from langchain_openai import ChatOpenAI, OpenAIEmbeddings  # noqa: F401, PLC0415 - as above
+    from langchain_core.messages import convert_to_messages
+    from langchain_openai import ChatOpenAI
 
     if exchange["operation"] not in ("chat", "answer"):
-        raise NotImplementedError(exchange["operation"])
+        raise NotCountableError(exchange["operation"])
     model = ChatOpenAI(model=exchange["model"], api_key="none")
     if exchange["operation"] == "answer":
         return model.get_num_tokens(exchange["text"])
@@ -48,7 +52,7 @@ def _text(exchange: dict[str, Any]) -> str:
         return value
     if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         return "".join(value)
-    raise NotImplementedError(type(value).__name__)
+    raise NotCountableError(type(value).__name__)
 
 
 PEERS: dict[str, Callable[[dict[str, Any]], int]] = {

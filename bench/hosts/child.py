@@ -47,7 +47,7 @@ class Hubs:
     """Hubs of one broker that share their records: events are made once and read by every candidate."""
 
     def __init__(self) -> None:
-        from tests.support.broker import Broker  # noqa: PLC0415 - each kind of process imports what it needs
+        from tests.support.broker import Broker
 
         self.broker = Broker({"usage": 1})
         self.broker.__enter__()
@@ -57,8 +57,8 @@ class Hubs:
 
     def draw(self, seed: int, events: int, words: int, partitions: int, in_parts: float) -> dict[str, Any]:
         """Make the events every ``fill`` shows."""
-        from hosts.hub_traffic import traffic  # noqa: PLC0415 - each kind of process imports what it needs
-        from tests.support.broker import Partition, section  # noqa: PLC0415 - each kind of process imports what it needs
+        from hosts.hub_traffic import traffic
+        from tests.support.broker import Partition, section
 
         drawn = traffic(seed, events, partitions, words, in_parts)
         self.bodies = drawn.partitions
@@ -78,7 +78,7 @@ class Hubs:
         }
 
     def open(self, hub: str, partitions: int) -> dict[str, Any]:
-        from tests.support.broker import Hub  # noqa: PLC0415 - each kind of process imports what it needs
+        from tests.support.broker import Hub
 
         self.broker.hubs[hub] = Hub(hub, partitions)
         return {}
@@ -112,7 +112,7 @@ class Hubs:
 
     def one(self, hub: str, size: int) -> dict[str, Any]:
         """Append one event of about ``size`` bytes: an answer that long, with its usage."""
-        from hosts.hub_traffic import large  # noqa: PLC0415 - each kind of process imports what it needs
+        from hosts.hub_traffic import large
 
         self.broker.put(hub, 0, [large(size)])
         return {}
@@ -140,7 +140,7 @@ class Endpoint:
     """Accepts what a service would, and forgets all but the ids."""
 
     def __init__(self) -> None:
-        from tests.support.ingestion import IngestionEndpoint  # noqa: PLC0415 - each kind of process imports what it needs
+        from tests.support.ingestion import IngestionEndpoint
 
         self.endpoint = IngestionEndpoint(remembers=False)
         self.endpoint.start()
@@ -176,7 +176,7 @@ class Bare:
         os._exit(0)  # nothing to finish
 
     async def _run(self) -> None:
-        from azure.eventhub.aio import EventHubConsumerClient  # noqa: PLC0415 - each kind of process imports what it needs
+        from azure.eventhub.aio import EventHubConsumerClient
 
         async def took(_: Any, events: list[Any]) -> None:
             self.count += len(events)
@@ -209,15 +209,15 @@ class Whole:
         loop.call_soon_threadsafe(self.running.stop)
 
     def status(self) -> dict[str, Any]:
-        from msgspec import structs  # noqa: PLC0415 - each kind of process imports what it needs
+        from msgspec import structs
 
         return {**structs.asdict(self.running.status), **resources()}
 
     async def _run(self) -> None:
         logging.getLogger("azure").setLevel(logging.CRITICAL)  # as ``chargeback consume`` does
-        from chargeback.consumer import consumer  # noqa: PLC0415 - each kind of process imports what it needs
-        from chargeback.settings import Settings  # noqa: PLC0415 - each kind of process imports what it needs
-        from chargeback.wiring import make_worker  # noqa: PLC0415 - each kind of process imports what it needs
+        from chargeback.consumer import consumer
+        from chargeback.settings import Settings
+        from chargeback.wiring import make_worker
 
         settings = Settings.load()
         async with consumer(settings, make_worker(settings)) as self.running:

@@ -14,15 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
-from chargeback.custom_events import custom_event  # noqa: E402 - as above
-from chargeback.event import Event, Stream  # noqa: E402 - runs from a checkout, installed or not
-from chargeback.exchange import JoinState  # noqa: E402 - runs from a checkout, installed or not
-from chargeback.journal.rows import encode  # noqa: E402 - runs from a checkout, installed or not
-from chargeback.pipeline import Context, process  # noqa: E402 - runs from a checkout, installed or not
-from chargeback.rates.load import parse  # noqa: E402 - runs from a checkout, installed or not
-from chargeback.sinks import envelopes  # noqa: E402 - runs from a checkout, installed or not
-from hosts.hub_traffic import traffic  # noqa: E402 - runs from a checkout, installed or not
-from tests.support import oracle  # noqa: E402 - runs from a checkout, installed or not
+from chargeback.custom_events import custom_event
+from chargeback.event import Event, Stream
+from chargeback.exchange import JoinState
+from chargeback.journal.rows import encode
+from chargeback.pipeline import Context, process
+from chargeback.rates.load import parse
+from chargeback.sinks import envelopes
+from hosts.hub_traffic import traffic
+from tests.support import oracle
 
 MILLION = 1_000_000
 BATCH = 100

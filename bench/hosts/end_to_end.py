@@ -117,9 +117,9 @@ def whole(stage: Stage, hub: str, processes: int) -> Drained:
 
 def check(stage: Stage, hub: str) -> None:
     """Read the ledger as a report would: every event committed once, every call there, the tokens right."""
-    from chargeback.charge import Charge  # noqa: PLC0415 - only this side needs the product
-    from chargeback.settings import Settings  # noqa: PLC0415 - only who measures imports the product
-    from chargeback.wiring import open_ledger  # noqa: PLC0415 - only who measures imports the product
+    from chargeback.charge import Charge
+    from chargeback.settings import Settings
+    from chargeback.wiring import open_ledger
 
     os.environ.update(stage.env(hub))
     ledger = open_ledger(None, Settings.load())
@@ -141,8 +141,8 @@ def check(stage: Stage, hub: str) -> None:
 def figures(options: Options, events: int = EVENTS) -> Iterator[Figure]:
     if not options.wants("end-to-end"):
         return
-    from chargeback.consumer import prefetch  # noqa: PLC0415 - the limit both sides read with
-    from chargeback.settings import Settings  # noqa: PLC0415 - only who measures imports the product
+    from chargeback.consumer import prefetch
+    from chargeback.settings import Settings
 
     taken: dict[str, list[Drained]] = {"bare": [], "one": [], "two": []}
     with stage(options, events) as on:

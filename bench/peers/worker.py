@@ -24,7 +24,7 @@ MODEL = "azure/gpt-4o-2024-11-20"
 
 
 def litellm_reported(bodies: list[bytes]) -> float:
-    from litellm import ModelResponse, completion_cost  # noqa: PLC0415 - seconds to import, wanted only here
+    from litellm import ModelResponse, completion_cost
 
     total = 0.0
     for body in bodies:
@@ -35,7 +35,7 @@ def litellm_reported(bodies: list[bytes]) -> float:
 
 def litellm_answer(bodies: list[bytes]) -> float:
     """An answer without usage: prompt and answer are counted with ``token_counter``."""
-    from litellm import cost_per_token, token_counter  # noqa: PLC0415 - as above
+    from litellm import cost_per_token, token_counter
 
     total = 0.0
     for body in bodies:
@@ -50,8 +50,8 @@ def litellm_answer(bodies: list[bytes]) -> float:
 
 def litellm_stream(bodies: list[bytes]) -> float:
     """With or without usage: where there is none, ``stream_chunk_builder`` counts tokens itself."""
-    from litellm import completion_cost, stream_chunk_builder  # noqa: PLC0415 - as above
-    from litellm.types.utils import ModelResponseStream  # noqa: PLC0415 - as above
+    from litellm import completion_cost, stream_chunk_builder
+    from litellm.types.utils import ModelResponseStream
 
     total = 0.0
     for body in bodies:
@@ -65,7 +65,7 @@ def litellm_stream(bodies: list[bytes]) -> float:
 
 def litellm_raw_stream(bodies: list[bytes]) -> float:
     """The chunks as plain dictionaries, which it happens to take although it is typed for its own."""
-    from litellm import completion_cost, stream_chunk_builder  # noqa: PLC0415 - as above
+    from litellm import completion_cost, stream_chunk_builder
 
     total = 0.0
     for body in bodies:
@@ -75,8 +75,8 @@ def litellm_raw_stream(bodies: list[bytes]) -> float:
 
 
 def openai_stream(bodies: list[bytes]) -> int:
-    from openai.lib.streaming.chat import ChatCompletionStreamState  # noqa: PLC0415 - as above
-    from openai.types.chat import ChatCompletionChunk  # noqa: PLC0415 - as above
+    from openai.lib.streaming.chat import ChatCompletionStreamState
+    from openai.types.chat import ChatCompletionChunk
 
     total = 0
     for body in bodies:

@@ -61,7 +61,7 @@ def _against_closed(text: str, ledger: str | None) -> list[Fault]:
     if ledger is None:
         return []
     from chargeback.report.books import stored_table  # noqa: PLC0415  only with a ledger
-    from chargeback.report.closed import manifests  # noqa: PLC0415  as above
+    from chargeback.report.closed import manifests  # noqa: PLC0415  only with a ledger
 
     store = ledger_of(ledger)
     found: list[Fault] = []
@@ -187,8 +187,8 @@ def apply(
     """
     from chargeback.cli.report import cache_folder  # noqa: PLC0415  it needs this module
     from chargeback.report.books import opened  # noqa: PLC0415  DuckDB only where it is needed
-    from chargeback.report.span import span_of  # noqa: PLC0415  as above
-    from chargeback.rerating import apply as rerate_span  # noqa: PLC0415  as above
+    from chargeback.report.span import span_of  # noqa: PLC0415  DuckDB only where it is needed
+    from chargeback.rerating import apply as rerate_span  # noqa: PLC0415  DuckDB only where it is needed
 
     new = parse(read_text(table), source=str(table))
     sender = _sender() if telemetry else None

@@ -85,7 +85,7 @@ def _tell_unbilled(books: Books, span: Span, file: Path | None) -> None:
 
 def _export(file: Path, books: Books, span: Span) -> None:
     from chargeback.report.focus import export  # noqa: PLC0415  only who wants the export pays for it
-    from chargeback.report.focus_check import check  # noqa: PLC0415  as above
+    from chargeback.report.focus_check import check  # noqa: PLC0415  only who wants the export pays for it
 
     typer.echo(export(file, books, span).told, err=True)
     faults = check(file)

@@ -86,7 +86,7 @@ def _data(event: Event) -> "EventData":
 
 async def _send_batch(client: "EventHubProducerClient", batch: "EventDataBatch") -> None:
     """The SDK gives up a rejected send after one or two attempts, whatever its retry settings say."""
-    from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415  as above
+    from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415  half a second, for who sends
 
     for attempt in range(1, _TRIES + 1):
         try:

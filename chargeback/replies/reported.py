@@ -3,7 +3,7 @@
 Nearly every answer reports its usage, and then nobody needs its text. This reads what billing asks for and
 steps over the rest, and gives up (None) on whatever is not plainly so; ``read_reply`` then reads everything.
 Where it answers, its Reply has the same facts and usage as that one's, without choices, output and error;
-``tests/replies/test_reported.py`` holds the two against each other.
+``tests/replies/test_quick_ways.py`` holds the two against each other.
 """
 
 from typing import Any

@@ -93,7 +93,7 @@ def database(memory: str = MEMORY) -> Generator[Database]:
 
 def version() -> str:
     from importlib.metadata import PackageNotFoundError  # noqa: PLC0415  only who opens books needs it
-    from importlib.metadata import version as installed  # noqa: PLC0415  as above
+    from importlib.metadata import version as installed  # noqa: PLC0415  only who opens books needs it
 
     try:
         return installed("duckdb")

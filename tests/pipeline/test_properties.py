@@ -26,12 +26,11 @@ from tests.support.strategies import calls, cuts, formats, styles, traffic
 PRICED = [form for form in FORMATS if form != "F8"]  # a total alone has no price
 TABLE = parse(oracle.SAMPLE_RATES.read_text(), source="samples/rates.yaml")
 CONTEXT = Context(privacy=Privacy(), table=TABLE)
-LATER = NOON.replace(year=2030)
 
 
 def rows_of(bodies, *, sizes=(1000,)):
     """Bill bodies, each an event of its own."""
-    return rows_of_events(events_of(bodies, start=LATER), sizes=sizes)
+    return rows_of_events(events_of(bodies), sizes=sizes)
 
 
 def rows_of_events(events, *, sizes=(1000,)):
@@ -57,8 +56,8 @@ def bill_of(rows):
 
 
 def delivered(deliveries, **told):
-    """Process deliveries under the numbers the hub gave them, after every call there is."""
-    events = events_of((each.body for each in deliveries), **{"start": LATER, **told})
+    """Process deliveries under the numbers the hub gave them."""
+    events = events_of((each.body for each in deliveries), **told)
     return rows_of_events(
         [
             msgspec.structs.replace(event, sequence_number=delivery.sequence_number)

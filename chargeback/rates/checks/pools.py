@@ -6,7 +6,7 @@ from decimal import Decimal
 from chargeback.rates.checks.check import Check
 from chargeback.rates.checks.names import UNALLOCATED
 from chargeback.rates.faults import Finding, Path, did_you_mean, path_text
-from chargeback.rates.rows import Deployment, Pool, Rows
+from chargeback.rates.rows import Deployment, Rows
 from chargeback.rates.table import instant_text
 from chargeback.rates.timeline import uncovered
 from chargeback.rates.words import PROVISIONED_TYPES
@@ -138,15 +138,6 @@ def _deployments(rows: Rows) -> dict[tuple[str, str], list[Deployment]]:
     for row in rows.deployments:
         found.setdefault((row.account.lower(), row.deployment.lower()), []).append(row)
     return found
-
-
-def pool_of(rows: Rows, account: str, deployment: str) -> Pool | None:
-    """Return the pool that pays for a deployment's hours."""
-    key = (account.lower(), deployment.lower())
-    for pool in rows.pools:
-        if any((each.account.lower(), each.deployment.lower()) == key for each in pool.deployments):
-            return pool
-    return None
 
 
 CHECKS = (
