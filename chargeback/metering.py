@@ -16,7 +16,7 @@ from chargeback.exchange import Exchange
 from chargeback.facts import Facts
 from chargeback.replies import Reply, read_reply
 from chargeback.replies.provider import is_azure
-from chargeback.replies.reported import reported_reply
+from chargeback.replies.reported import reported
 from chargeback.salvage import Decoded, decode
 from chargeback.strangers import as_id, as_object
 from chargeback.usage import Usage
@@ -55,10 +55,10 @@ NOT_FINAL = Verdict("unmetered", "not_final")
 def measure(exchange: Exchange, model_of: ModelOf) -> Measured:
     """Read the bodies as far as needed; a reported usage needs neither the request nor the text."""
     said = exchange.facts.operation
-    reply, reported = _read(exchange, said)
+    reply, told = _read(exchange, said)
     inner = _operation(reply, said)
     request = None
-    if reported is None or inner == "unknown":
+    if told is None or inner == "unknown":
         request = request_body(exchange.request)
         inner = inner if inner != "unknown" else _shape(request)
     if request is None and _request_names_deployment(exchange.facts, inner):
@@ -66,13 +66,13 @@ def measure(exchange: Exchange, model_of: ModelOf) -> Measured:
     # A line of a batch holds an answer of another operation; what is billed is the batch.
     facts = _facts(exchange.facts, reply, request, "batch" if said == "batch" else inner)
     verdict = _verdict(exchange, facts, reply)
-    found = reported or (
+    found = told or (
         Usage(source="missing") if verdict else _estimate(exchange, reply, request, facts, model_of)
     )
     return Measured(
         facts=facts,
         usage=_noted(usage.settle(found, inner), exchange.notes),
-        truncated=exchange.truncated or (reported is None and reply is not None and not reply.complete),
+        truncated=exchange.truncated or (told is None and reply is not None and not reply.complete),
         error=reply.error if reply else None,
         verdict=verdict,
         by_object=facts.response_id is not None and _is_fetched_later(exchange, facts, reply),
@@ -82,11 +82,11 @@ def measure(exchange: Exchange, model_of: ModelOf) -> Measured:
 def _read(exchange: Exchange, said: str | None) -> tuple[Reply | None, Usage | None]:
     """Return the answer and the usage it reports; its text is read only where there is none."""
     response, cut = exchange.response, "response" in exchange.cut_bodies
-    quick = reported_reply(response) if isinstance(response, str) and not cut else None
+    quick = reported(response) if isinstance(response, str) and not cut else None
     if quick is not None:
-        reported = exchange.usage or _reported(quick, quick.operation)
-        if reported is not None and (reported.prompt_tokens or reported.completion_tokens):
-            return quick, reported
+        found = exchange.usage or quick.usage
+        if found.prompt_tokens or found.completion_tokens:
+            return quick.reply, found
     reply = read_reply(response, said, cut=cut)
     return reply, exchange.usage or _reported(reply, _operation(reply, said))
 

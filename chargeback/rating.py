@@ -23,6 +23,7 @@ from chargeback.usage import Usage
 
 # Money is exact: quantity * price / power of ten. Whatever would have to round raises instead.
 EXACT = Context(prec=50, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+_multiply, _divide = EXACT.multiply, EXACT.divide  # a context looks its methods up slowly
 
 # No call counts this many tokens; beyond it a count is damage, and `EXACT` might have to round.
 MOST_TOKENS = 10**15
@@ -129,6 +130,11 @@ def rate(
     else:
         found = _priced(usage, facts, table, where, at)
     return _rated(found, facts, where)
+
+
+def unrated(facts: Facts, reason: str) -> Rated:
+    """Leave a call unpriced whose moment no price can be looked up by; what its event said stands."""
+    return _rated(_Verdict("unpriced", reason), facts, Route())
 
 
 def ahead(occurred_at: datetime | None, enqueued_at: datetime | None) -> timedelta | None:
@@ -241,7 +247,7 @@ def _discounts(row: RateRow) -> bool:
 
 def _line(meter: str, quantity: int | Decimal, price: Price) -> Line:
     amount = Decimal(quantity)
-    cost = EXACT.divide(EXACT.multiply(amount, price.price), price.divisor)
+    cost = _divide(_multiply(amount, price.price), price.divisor)
     return Line(meter, amount, price.unit, price.price, price.per, price.rate_id, cost)
 
 
@@ -256,13 +262,9 @@ def quantities(usage: Usage) -> dict[str, int | Decimal]:
     audio_in, audio_out = usage.audio_prompt_tokens or 0, usage.audio_completion_tokens or 0
     more = usage.by_meter
     if not (more or audio_in or audio_out):  # text in, text out: nearly every call
-        text: dict[str, int | Decimal] = {
-            "input_text": (usage.prompt_tokens or 0) - cached - write,
-            "input_cached_text": cached,
-            "cache_write_text": write,
-            "output_text": usage.completion_tokens or 0,
-        }
-        return {meter: quantity for meter, quantity in text.items() if quantity}
+        return _texts(
+            (usage.prompt_tokens or 0) - cached - write, cached, write, usage.completion_tokens or 0
+        )
     cached_audio, cached_image = (
         _tokens(more, name) for name in ("input_cached_audio", "input_cached_image")
     )
@@ -281,6 +283,19 @@ def quantities(usage: Usage) -> dict[str, int | Decimal]:
     }
     split |= {meter: quantity for meter, quantity in more.items() if meter not in split}
     return {meter: quantity for meter, quantity in split.items() if quantity}
+
+
+def _texts(uncached: int, cached: int, write: int, output: int) -> dict[str, int | Decimal]:
+    found: dict[str, int | Decimal] = {}
+    if uncached:
+        found["input_text"] = uncached
+    if cached:
+        found["input_cached_text"] = cached
+    if write:
+        found["cache_write_text"] = write
+    if output:
+        found["output_text"] = output
+    return found
 
 
 def _tokens(by_meter: Mapping[str, Decimal], name: str) -> int:

@@ -51,18 +51,6 @@ def events(text: str) -> Iterator[ServerEvent]:
         yield ServerEvent(name, "\n".join(data), closed=False)
 
 
-def single_lines(text: str) -> list[str] | None:
-    """Return the lines of a stream where each event is one line and a blank one, else None.
-
-    Services write streams so; it is worth not looking at every line. Where all of them begin with ``PREFIX``,
-    what stands behind it is what ``events`` yields.
-    """
-    if "\r" in text:
-        return None
-    lines = text.split("\n")
-    return None if any(lines[1::2]) else (lines[::2] if lines[-1] else lines[:-1:2])
-
-
 def last_events(text: str, most: int) -> Iterator[ServerEvent]:
     """Yield up to about ``most`` events, the last one first, without reading what stands before them.
 

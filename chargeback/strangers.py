@@ -8,17 +8,17 @@ from typing import Any, cast
 SENTINELS = frozenset({"", "na", "na-header", "null", "unknown", "n/a", "none", "undefined"})
 LONGEST_SENTINEL = max(map(len, SENTINELS))
 LONGEST_ID = 512
+MOST = 10**15
+"""No count is as large; what claims to be is damage."""
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,15}(?:\.0+)?")
 
 
 def as_id(value: Any) -> str | None:
     """Return an id as text; None for sentinels and for what is no text or number. Very long ones are cut."""
-    if value is None:
-        return None
     if type(value) is str:  # first, because nearly all are
         text = value.strip()
         if len(text) > LONGEST_SENTINEL:
-            return text[:LONGEST_ID]
+            return text if len(text) <= LONGEST_ID else text[:LONGEST_ID]
         return None if text.lower() in SENTINELS else text
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -29,7 +29,7 @@ def as_id(value: Any) -> str | None:
 def as_count(value: Any) -> int | None:
     """Return a token count. Negative, fractional, boolean, huge and ``"null"`` are unknown, not 0 and not 1."""
     if type(value) is int:  # first, because nearly all are; a bool is not of this type
-        return value if 0 <= value < 10**15 else None
+        return value if 0 <= value < MOST else None
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -37,7 +37,7 @@ def as_count(value: Any) -> int | None:
         return int(text.partition(".")[0]) if _WHOLE_NUMBER.fullmatch(text) else None
     if isinstance(value, float):
         return int(value) if value.is_integer() and 0 <= value < 1e15 else None
-    return value if isinstance(value, int) and 0 <= value < 10**15 else None
+    return value if isinstance(value, int) and 0 <= value < MOST else None
 
 
 _KINDS: dict[str, str] = {

@@ -8,12 +8,12 @@ differently from a count.
 from collections.abc import Mapping
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from chargeback.strangers import as_count, as_object
+from chargeback.strangers import MOST, as_count, as_object
 
 UsageSource = Literal["reported", "gateway", "estimated", "missing"]
 SOURCES: tuple[UsageSource, ...] = ("reported", "gateway", "estimated", "missing")
@@ -82,6 +82,71 @@ def from_block(block: Mapping[str, Any], operation: str | None = None) -> Usage 
         total_tokens=total,
         by_meter=more,
     )
+
+
+class _Details(Struct, gc=False):
+    """Details of the prompt or of the completion; each names what the other does not."""
+
+    cached_tokens: "_Count" = None
+    cache_write_tokens: "_Count" = None
+    reasoning_tokens: "_Count" = None
+    audio_tokens: "_Count" = None
+
+
+class Block(Struct, gc=False):
+    """A usage block as nearly every answer has it; a decoder refuses counts of any other kind."""
+
+    prompt_tokens: "_Count" = None
+    completion_tokens: "_Count" = None
+    input_tokens: "_Count" = None
+    output_tokens: "_Count" = None
+    total_tokens: "_Count" = None
+    prompt_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    input_token_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+    output_token_details: _Details | None = None
+
+
+_Count = Annotated[int, Meta(ge=0, lt=MOST)] | None
+_NO_DETAILS = _Details()
+
+
+def from_plain(block: Block) -> Usage | None:
+    """Say what ``from_block`` says of the same members, for operations without meters of their own.
+
+    None where that one has to decide: no count at all, or details under two of their names.
+    """
+    asked = _only(block.prompt_tokens_details, block.input_tokens_details, block.input_token_details)
+    said = _only(block.completion_tokens_details, block.output_tokens_details, block.output_token_details)
+    prompt, completion = block.prompt_tokens, block.completion_tokens
+    prompt = block.input_tokens if prompt is None else prompt
+    completion = block.output_tokens if completion is None else completion
+    if (
+        asked is None
+        or said is None
+        or (prompt is None and completion is None and block.total_tokens is None)
+    ):
+        return None
+    return Usage(
+        source="reported",
+        prompt_tokens=prompt,
+        cached_tokens=asked.cached_tokens,
+        cache_write_tokens=asked.cache_write_tokens,
+        completion_tokens=completion,
+        reasoning_tokens=said.reasoning_tokens,
+        audio_prompt_tokens=asked.audio_tokens,
+        audio_completion_tokens=said.audio_tokens,
+        total_tokens=block.total_tokens,
+    )
+
+
+def _only(one: _Details | None, two: _Details | None, three: _Details | None) -> _Details | None:
+    """Return the details that are there; None if there are several."""
+    if two is None and three is None:
+        return one or _NO_DETAILS
+    return None if one is not None or (two is not None and three is not None) else two or three
 
 
 def _details(block: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:

@@ -261,6 +261,10 @@ class _Asked(Fields):
         self.names_asked |= {name}
         return super().raw(name)
 
+    def text(self, *names):
+        self.names_asked |= set(names)
+        return super().text(*names)
+
 
 def test_schema_and_reader_know_the_same_members():
     asked = set()

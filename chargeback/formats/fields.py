@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from chargeback.errors import RejectError
@@ -19,8 +20,8 @@ class Fields:
         value = as_object(decoded.value)
         if value is None:
             raise RejectError("not_an_object", f"expected a JSON object, got {kind(decoded.value)}")
-        self._values = {name.lower(): member for name, member in value.items()}
-        self.names = frozenset(self._values)
+        lowered, self.names = _lowered(tuple(value))
+        self._values = dict(zip(lowered, value.values(), strict=True))
         self.cut = decoded.cut
         self.open_path = decoded.open_path
         self.open = str(decoded.open_path[0]).lower() if decoded.open_path else None
@@ -62,8 +63,7 @@ class Fields:
     def text(self, *names: str) -> str | None:
         """Return the first id-like text that is not a word for "missing"."""
         for name in names:
-            text = as_id(self.whole(name))
-            if text is not None:
+            if name != self.open and (text := as_id(self._values.get(name))) is not None:
                 return text
         return None
 
@@ -97,3 +97,10 @@ class Fields:
     def mapping(self, name: str) -> Mapping[str, Any] | None:
         """Return an object that stands whole."""
         return as_object(self.whole(name))
+
+
+@lru_cache(maxsize=256)
+def _lowered(names: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the names in lower case, in their order and as a set: a hub sees few lists of names, again and again."""
+    lowered = tuple(name.lower() for name in names)
+    return lowered, frozenset(lowered)

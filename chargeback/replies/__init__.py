@@ -14,11 +14,11 @@ from chargeback.errors import RejectError
 from chargeback.operations import EVENT_TYPES, FREE_OBJECTS, OBJECTS
 from chargeback.replies import media
 from chargeback.replies.chat import ChoiceFold, add_choices
-from chargeback.replies.deltas import Pattern, learn
+from chargeback.replies.deltas import BLANK_LINE, Pattern, learn
 from chargeback.replies.reply import Choice, Reply, ToolCall
 from chargeback.replies.responses import OutputFold, is_final
 from chargeback.salvage import Decoded, decode
-from chargeback.sse import PREFIX, ServerEvent, events, looks_like_stream, single_lines
+from chargeback.sse import PREFIX, ServerEvent, events, looks_like_stream
 from chargeback.strangers import as_id, as_object, as_objects
 
 __all__ = ["Choice", "Reply", "ToolCall", "read_reply"]
@@ -45,8 +45,7 @@ def read_reply(body: Any, operation: str | None = None, *, cut: bool = False) ->
 
 def _read_text(text: str, operation: str | None, *, cut: bool) -> Reply:
     if looks_like_stream(text):
-        lines = single_lines(text)
-        quick = _read_lines(lines, operation, cut=cut) if lines else None
+        quick = _read_lines(text, operation, cut=cut)
         return quick or _read_stream(events(text), operation, cut=cut)
     try:
         decoded = decode(text)
@@ -107,21 +106,27 @@ def _read_stream(stream: Iterable[ServerEvent], operation: str | None, *, cut: b
     return fold.reply(cut=cut)
 
 
-def _read_lines(lines: list[str], operation: str | None, *, cut: bool) -> Reply | None:
-    """Read ``data: ...`` lines; a chunk that differs from an earlier one in its text alone is not decoded.
+def _read_lines(text: str, operation: str | None, *, cut: bool) -> Reply | None:
+    """Read a stream whose events are a line and a blank one each, as services write them.
 
-    None if one of them is something else, which ``events`` has to read.
+    A chunk that differs from an earlier one in its text alone is not decoded. None if something stands
+    there that ``events`` has to read.
     """
+    if "\r" in text:
+        return None
     fold = _StreamFold(operation)
     pattern: Pattern | None = None
     said, lessons, place = fold.said, 0, 0
-    while place < len(lines):
-        if pattern is not None and (texts := pattern.texts(lines, place)):
-            fold.folds[pattern.index].content += texts
-            place += len(texts)
-            continue
-        line = lines[place]
-        if not line.startswith(PREFIX):
+    while place < len(text):
+        if pattern is not None:
+            texts, behind = pattern.texts(text, place)
+            if texts:
+                fold.folds[pattern.index].content += texts
+                place = behind
+                continue
+        end = text.find(BLANK_LINE, place)
+        line = text[place : end if end >= 0 else len(text)]
+        if not line.startswith(PREFIX) or "\n" in line:
             return None
         data = line[len(PREFIX) :]
         if data.strip() == _DONE:
@@ -131,7 +136,7 @@ def _read_lines(lines: list[str], operation: str | None, *, cut: bool) -> Reply 
         elif pattern is None or said != fold.said:
             said, lessons = fold.said, lessons + 1
             pattern = learn(line, PREFIX, fold.chunk) if lessons <= MOST_LESSONS else None
-        place += 1
+        place += len(line) + len(BLANK_LINE)
     return fold.reply(cut=cut)
 
 

@@ -2,12 +2,11 @@
 
 A stream's chunks repeat all they say but a few characters: id, model, filter verdicts. From one decoded chunk
 this learns what stands before its text and behind it, and proves it: another text put between must decode to
-the same chunk with that text. A line that begins and ends so, with nothing in the middle that JSON would have
-to escape, says nothing else.
+the same chunk with that text. What stands between the same two is then a chunk with the text in the middle,
+if that is the inside of a JSON string.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,34 +18,65 @@ _PROBE = "probe"
 _NOT_IN_CHUNK = ("usage", "error", "type", "response")
 
 AT_ONCE = 48
-"""Lines taken in one go: those behind one that has to be decoded are looked at again."""
+"""Chunks taken in one go: those behind one that has to be decoded are looked at again."""
+BLANK_LINE = "\n\n"
 
 
 class Pattern(Struct, frozen=True):
-    """``before`` and ``behind`` enclose the text of choice ``index``'s delta."""
+    """``before`` and ``behind`` enclose the text of choice ``index``'s delta; ``behind`` begins with its quote."""
 
     index: int
     before: str
     behind: str
+    """With the blank line that ends the chunk."""
+    between: str
+    """From the end of one text to the beginning of the next."""
 
-    def texts(self, lines: Sequence[str], start: int) -> list[str]:
-        """Return the texts of the next lines from ``start`` on, if they are like the one that was learnt."""
-        before, behind, begin, end = self.before, self.behind, len(self.before), len(self.behind)
+    def texts(self, stream: str, start: int) -> tuple[list[str], int]:
+        """Return the texts of the chunks from ``start`` on that are like the learnt one, and the place behind them."""
         found: list[str] = []
-        for line in lines[start : start + AT_ONCE]:
-            if not (line.startswith(before) and line.endswith(behind)):
+        if not stream.startswith(self.before, start):
+            return found, start
+        begin, more, between = start + len(self.before), AT_ONCE, self.between
+        end = stream.find('"', begin)
+        while more and stream.startswith(between, end):
+            found.append(stream[begin:end])
+            begin, more = end + len(between), more - 1
+            end = stream.find('"', begin)
+        behind = begin - len(self.before)
+        if stream.startswith(self.behind, end):
+            found.append(stream[begin:end])
+            behind = end + len(self.behind)
+        # Mostly all are plain, and asking once is quicker than asking each.
+        return (found, behind) if _is_plain("".join(found)) else self._unescaped(found, start)
+
+    def _unescaped(self, texts: list[str], start: int) -> tuple[list[str], int]:
+        """Take texts for what JSON means by them, up to one that is no whole JSON string."""
+        read: list[str] = []
+        around = len(self.before) + len(self.behind)
+        for text in texts:
+            meant = text if _is_plain(text) else _inside(text)
+            if meant is None:
                 break
-            found.append(line[begin:-end])
-        # Mostly all are plain, and asking once is quicker than asking each. An empty one may be a line in
-        # which what stands before and behind overlap.
-        if "" not in found and _is_plain("".join(found)):
-            return found
-        return list(takewhile(lambda text: text != "" and _is_plain(text), found))
+            read.append(meant)
+            start += around + len(text)
+        return read, start
 
 
 def _is_plain(text: str) -> bool:
     """True if JSON writes the text as it stands; what is not printable may be a control character."""
-    return '"' not in text and "\\" not in text and text.isprintable()
+    return "\\" not in text and text.isprintable()
+
+
+def _inside(text: str) -> str | None:
+    """Return what the inside of a JSON string means; None if it is none."""
+    try:
+        return _string.decode(f'"{text}"')
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+_string = msgspec.json.Decoder(str)
 
 
 def learn(line: str, prefix: str, chunk: Mapping[str, Any] | None) -> Pattern | None:
@@ -59,9 +89,12 @@ def learn(line: str, prefix: str, chunk: Mapping[str, Any] | None) -> Pattern | 
         return None
     text = str(delta["content"])
     start = line.rfind(f'"{text}"') + 1
-    pattern = Pattern(choices[0]["index"], line[:start], line[start + len(text) :])
+    before, behind = line[:start], line[start + len(text) :]
     proof = {**chunk, "choices": [{**choices[0], "delta": {**delta, "content": _PROBE}}]}
-    return pattern if start and _decoded(pattern.before + _PROBE + pattern.behind, prefix) == proof else None
+    if not start or _decoded(before + _PROBE + behind, prefix) != proof:
+        return None
+    behind += BLANK_LINE
+    return Pattern(choices[0]["index"], before, behind, behind + before)
 
 
 def _adds_text_only(chunk: Mapping[str, Any], choice: Mapping[str, Any], delta: Mapping[str, Any]) -> bool:

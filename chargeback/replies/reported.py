@@ -2,11 +2,11 @@
 
 Nearly every answer reports its usage, and then nobody needs its text. This reads what billing asks for and
 steps over the rest, and gives up (None) on whatever is not plainly so; ``read_reply`` then reads everything.
-Where it answers, its Reply has the same facts and usage as that one's, without choices, output and error;
-``tests/replies/test_quick_ways.py`` holds the two against each other.
+Where it answers, its Reply has the same facts as that one's, without choices, output and error, and its
+usage is the same; ``tests/replies/test_quick_ways.py`` holds the two against each other.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -15,6 +15,7 @@ from chargeback.operations import OBJECTS
 from chargeback.replies.reply import Reply
 from chargeback.sse import first_events, last_events
 from chargeback.strangers import as_id
+from chargeback.usage import Block, Usage, from_plain
 
 _WHOLE = ("chat.completion", "text_completion", "response")
 _STREAMED = ("chat.completion.chunk", "text_completion", "response")
@@ -39,7 +40,7 @@ class _Body(Struct):
     service_tier: Any = None
     status: Any = None
     background: Any | UnsetType = UNSET
-    usage: Any = None
+    usage: Block | None = None
     error: Any = None
 
 
@@ -53,37 +54,45 @@ class _Chunk(_Body):
 _decoder = msgspec.json.Decoder(_Chunk)
 
 
-def reported_reply(text: str) -> Reply | None:
-    """Return the answer if it plainly reports its usage."""
+class Reported(NamedTuple):
+    """An answer that was counted: what it says beside its text, which is not read, and its usage."""
+
+    reply: Reply
+    usage: Usage
+
+
+def reported(text: str) -> Reported | None:
+    """Return the answer and its usage if it plainly reports one."""
     if text.startswith("{"):
         return _whole(text)
     return _stream(text) if text.startswith(("data:", "event:")) else None
 
 
-def _whole(text: str) -> Reply | None:
+def _whole(text: str) -> Reported | None:
     body = _decoded(text)
-    if body is None or not _is_block(body.usage) or body.object not in _WHOLE:
+    if body is None or body.usage is None or body.object not in _WHOLE:
         return None
-    if body.error or isinstance(body.type, str):
+    usage = from_plain(body.usage)
+    if usage is None or body.error or isinstance(body.type, str):
         return None
     word = OBJECTS[body.object]
-    return Reply(
+    reply = Reply(
         operation=word,
         response_id=as_id(body.id),
         model=as_id(body.model),
         service_tier=as_id(body.service_tier),
-        usage=body.usage,
         background=_flag(body.background),
         final=word != "responses" or as_id(body.status) not in _NOT_FINAL,
         streamed=False,
     )
+    return Reported(reply, usage)
 
 
-def _stream(text: str) -> Reply | None:
+def _stream(text: str) -> Reported | None:
     """Read from the end up to the usage: what is met first is what was said last, and that holds."""
     if '"usage"' not in text[-NEAR_THE_END:]:
         return None
-    word = model = tier = None
+    word = model = tier = usage = None
     background: Any = UNSET
     for event in last_events(text, AT_THE_END):
         if event.data == _DONE:
@@ -95,9 +104,10 @@ def _stream(text: str) -> Reply | None:
         model = model or as_id(body.model)
         tier = tier or as_id(body.service_tier)
         background = body.background if background is UNSET else background
-        if _is_block(body.usage):
+        if body.usage is not None:
+            usage = from_plain(body.usage)
             break
-    else:
+    if usage is None:
         return None
     response_id, first_tier = _beginning(text)
     # No service names a tier in the middle only, and only the Responses API works in the background.
@@ -106,15 +116,15 @@ def _stream(text: str) -> Reply | None:
     )
     if not word or model is None or response_id is None or more:
         return None
-    return Reply(
+    reply = Reply(
         operation=OBJECTS[word],
         response_id=response_id,
         model=model,
         service_tier=tier,
-        usage=body.usage,
         background=_flag(background),
         streamed=True,
     )
+    return Reported(reply, usage)
 
 
 def _beginning(text: str) -> tuple[str | None, str | None]:
@@ -139,10 +149,6 @@ def _decoded(text: str) -> _Chunk | None:
         return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-
-
-def _is_block(usage: Any) -> bool:
-    return bool(usage) and isinstance(usage, dict)
 
 
 def _flag(value: Any) -> bool | None:

@@ -43,12 +43,15 @@ def count_chat(tally: Tally, request: Mapping[str, Any]) -> None:
 
 def _count_messages(tally: Tally, messages: Sequence[Message]) -> None:
     remaining = iter(enumerate(messages))
+    frames: dict[str, int] = {}
     for index, message in remaining:
-        role = as_text(message.get("role"))
-        content = message.get("content")
-        if role and type(content) is str and len(message) == 2 and role not in RESULT_ROLES:
-            _count_text(tally, role, content)  # most messages say nothing else
+        role, content = message.get("role"), message.get("content")
+        if type(content) is str and type(role) is str and len(message) == 2 and role not in RESULT_ROLES:
+            if role not in frames:  # most messages say nothing else, and a chat has many
+                frames[role] = _frame(tally, role)
+            tally.add(frames[role] + tally.size(content))
             continue
+        role = as_text(role)
         calls = calls_of(message)
         count_others(tally, content)
         if role in RESULT_ROLES:
@@ -67,7 +70,7 @@ def _count_messages(tally: Tally, messages: Sequence[Message]) -> None:
 
 
 def _count_plain(tally: Tally, role: str, message: Message) -> None:
-    _count_text(tally, role, text_of(message.get("content")))
+    tally.add(_frame(tally, role) + tally.size(text_of(message.get("content"))))
     tally.text(as_text(message.get("refusal")))
     if name := as_text(message.get("name")):
         tally.text(f":{name}")
@@ -75,9 +78,10 @@ def _count_plain(tally: Tally, role: str, message: Message) -> None:
         tally.note("audio")
 
 
-def _count_text(tally: Tally, role: str, text: str) -> None:
+def _frame(tally: Tally, role: str) -> int:
+    """Count what stands around the text of a message."""
     marks = 2 if role == "assistant" and tally.model.marks_channels else 0
-    tally.add(FRAME + marks + count_text(role, tally.model.encoding) + tally.size(text))
+    return FRAME + marks + count_text(role, tally.model.encoding)
 
 
 def _count_call(tally: Tally, call: Call, text: str) -> None:

@@ -22,13 +22,13 @@ def _word(text: str, encoding: str) -> int:
 
 def count_text(text: str, encoding: str) -> int:
     """Return the number of tokens of ``text`` in ``o200k_base`` or ``cl100k_base``."""
-    if len(text) < WORTH_CACHING:
-        if text in WORDS:
-            return _word(text, encoding)
-        return tokens_of(text, encoding) if text else 0
-    key = key_of(text, encoding)
-    count = _counts.get(key)
-    if count is None:
-        count = tokens_of(text, encoding)
-        _counts.put(key, count)
-    return count
+    if len(text) >= WORTH_CACHING:
+        key = key_of(text, encoding)
+        count = _counts.get(key)
+        if count is None:
+            count = tokens_of(text, encoding)
+            _counts.put(key, count)
+        return count
+    if text in WORDS:
+        return _word(text, encoding)
+    return tokens_of(text, encoding) if text else 0

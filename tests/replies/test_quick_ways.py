@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from chargeback import replies
 from chargeback.replies import read_reply
 from chargeback.replies.deltas import learn
-from chargeback.replies.reported import reported_reply
-from chargeback.sse import PREFIX, events, single_lines
+from chargeback.replies.reported import reported
+from chargeback.sse import PREFIX, events
+from chargeback.usage import from_block
 from tests.support.azure_bodies import Style, response_body
 from tests.support.strategies import calls, styles
 
-WHO = ("operation", "response_id", "model", "service_tier", "usage", "background", "final", "model_ran")
+WHO = ("operation", "response_id", "model", "service_tier", "background", "final", "model_ran")
 USAGE = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
 PIECES = st.text(alphabet=st.sampled_from('ab 0{}[],:"\\\n\x00\x1f\x7f\u2028\u00a0é漢😀\ud83d'), max_size=4)
 DELTAS = st.lists(
@@ -35,6 +36,12 @@ DELTAS = st.lists(
 
 def facts_of(reply):
     return {name: getattr(reply, name) for name in (*WHO, "streamed")}
+
+
+def as_told(body):
+    """What the whole way tells of a body: its facts, and the usage read from its block."""
+    reply = read_reply(body)
+    return facts_of(reply), from_block(reply.usage, reply.operation)
 
 
 def chunk(delta, **more):
@@ -63,15 +70,41 @@ def response_stream(**body):
 @given(calls(usage_visible=True), styles())
 def test_a_reported_usage_is_read_alike_on_both_ways(call, style):
     body = response_body(call, style)
-    quick = reported_reply(body)
+    quick = reported(body)
 
     if quick is not None:
-        assert facts_of(quick) == facts_of(read_reply(body))
+        assert (facts_of(quick.reply), quick.usage) == as_told(body)
+
+
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens", "new_tokens")
+DETAILS = tuple(
+    f"{side}_details"
+    for side in ("prompt_tokens", "input_tokens", "input_token", "output_tokens", "output_token")
+)
+INSIDE = ("cached_tokens", "cache_write_tokens", "reasoning_tokens", "audio_tokens", "new_tokens")
+ODD = st.sampled_from([None, -1, 10**15, 2**70, 7.0, 7.5, 1e300, True, "7", "", [], {}])
+
+
+def blocks(count):
+    details = st.none() | st.fixed_dictionaries({}, optional=dict.fromkeys(INSIDE, count))
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(COUNTS, count) | dict.fromkeys(DETAILS, details))
+
+
+BLOCKS = blocks(st.integers(0, 10**6)) | blocks(st.integers(0, 10**6) | ODD)
+
+
+@given(BLOCKS)
+def test_a_block_of_any_kind_is_read_alike_or_left_to_the_whole_way(block):
+    body = json.dumps({"object": "chat.completion", "id": "c", "model": "m", "usage": block})
+    quick = reported(body)
+
+    if quick is not None:
+        assert (facts_of(quick.reply), quick.usage) == as_told(body)
 
 
 @given(calls(operation="chat", usage_visible=True, stream=True))
 def test_a_plain_stream_with_usage_takes_the_quick_way(call):
-    assert reported_reply(response_body(call, Style())) is not None
+    assert reported(response_body(call, Style())) is not None
 
 
 @pytest.mark.parametrize(
@@ -89,10 +122,10 @@ def test_a_plain_stream_with_usage_takes_the_quick_way(call):
     ],
 )
 def test_these_take_the_quick_way(body):
-    quick = reported_reply(body)
+    quick = reported(body)
 
     assert quick is not None
-    assert facts_of(quick) == facts_of(read_reply(body))
+    assert (facts_of(quick.reply), quick.usage) == as_told(body)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +140,8 @@ def test_these_take_the_quick_way(body):
         framed([chunk({}, usage=USAGE)])[:-20],
         json.dumps({"object": "chat.completion", "usage": USAGE, "error": {"code": "429"}}),
         json.dumps({"object": "chat.completion", "usage": None}),
+        json.dumps({"object": "chat.completion", "usage": {}}),
+        json.dumps({"object": "chat.completion", "usage": {**USAGE, "prompt_tokens": "12"}}),
         json.dumps({"object": "model", "usage": USAGE}),
         json.dumps({"object": "chat.completion", "usage": USAGE})[:-1],
         "<html>busy</html>",
@@ -114,16 +149,16 @@ def test_these_take_the_quick_way(body):
     ],
 )
 def test_what_is_not_plain_is_left_to_the_whole_way(body):
-    assert reported_reply(body) is None
+    assert reported(body) is None
 
 
 @given(calls(stream=True), styles())
-def test_single_lines_are_the_events(call, style):
+def test_lines_with_blank_ones_between_are_read_like_any_stream(call, style):
     text = response_body(call, style)
-    lines = single_lines(text)
 
-    if lines is not None and all(line.startswith(PREFIX) for line in lines):
-        assert [line.removeprefix(PREFIX) for line in lines] == [each.data for each in events(text)]
+    quick = replies._read_lines(text, None, cut=False)
+    if quick is not None:
+        assert quick == replies._read_stream(events(text), None, cut=False)
 
 
 @given(DELTAS, st.booleans(), st.booleans(), st.integers(0, 40))
@@ -133,9 +168,8 @@ def test_chunks_told_by_their_pattern_say_what_decoding_them_says(deltas, done, 
     ]
     text = framed([chunk({"content": "begin"}), *chunks], done=done, ascii_only=ascii_only)
     text = text[: len(text) - cut]
-    lines = single_lines(text)
 
-    quick = replies._read_lines(lines, None, cut=False) if lines else None
+    quick = replies._read_lines(text, None, cut=False)
     if quick is not None:
         assert quick == replies._read_stream(events(text), None, cut=False)
 
@@ -146,10 +180,8 @@ def test_chunks_told_by_their_pattern_say_what_decoding_them_says(deltas, done, 
 def test_a_chunk_that_says_something_else_ends_the_pattern(mores):
     chunks = [chunk({"content": "ab"}, **more) for more in mores]
     text = framed(chunks)
-    lines = single_lines(text)
 
-    assert lines or not mores
-    assert replies._read_lines(lines, None, cut=False) == replies._read_stream(events(text), None, cut=False)
+    assert replies._read_lines(text, None, cut=False) == replies._read_stream(events(text), None, cut=False)
 
 
 def test_a_pattern_is_proved_before_it_is_used():
@@ -171,7 +203,7 @@ def test_a_broken_chunk_in_the_middle_does_not_hide_the_usage_at_the_end():
     """The provider's own count is worth more than an estimate of the text before the damage."""
     good = framed([chunk({"content": "a"}), chunk({}, usage=USAGE)])
     head, tail = good.split("\n\n", 1)
-    reply = reported_reply(f"{head}\n\ndata: {{broken\n\n{tail}")
+    found = reported(f"{head}\n\ndata: {{broken\n\n{tail}")
 
-    assert reply is not None
-    assert reply.usage == USAGE
+    assert found is not None
+    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (12, 5)
