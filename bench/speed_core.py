@@ -5,10 +5,9 @@ A floor is the fewest lines that do what cannot be left out, with the faster of 
 itself is decoded on both sides. No round sees an event, a text or a chat twice.
 """
 
-import importlib
+import base64
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import msgspec
 import orjson
+import pydantic_core
 from measure import Check, Figure, Options, Seconds, interleaved, ratio
 from traffic import Traffic, table
 
@@ -269,12 +269,11 @@ def floor_counted_answers(events: Events, loads: Json, encode: Callable[[str], l
 
 def floor_cut(bench: Bench) -> Callable[[Events, Json], int]:
     """Only pydantic-core reads JSON that ends too early; the rest is as in ``floor_counted``."""
-    from_json = importlib.import_module("pydantic_core").from_json
 
     def floor(events: Events, loads: Json) -> int:
         total = 0
         for event in events:
-            body = from_json(event.body, allow_partial="trailing-strings")
+            body = pydantic_core.from_json(event.body, allow_partial="trailing-strings")
             total += sum(len(bench.encode(each["content"])) for each in loads(body["Request"])["messages"])
             whole = body["Response"].rpartition("\n\n")[0]
             total += len(bench.encode(_answer(_chunks(whole, loads))))
@@ -284,19 +283,18 @@ def floor_cut(bench: Bench) -> Callable[[Events, Json], int]:
 
 
 def floor_parts(events: Events, loads: Json) -> int:
-    decode = importlib.import_module("base64").b64decode
     total, body = 0, b""
     for event in events:
         part = loads(event.body)
         if part["body"] == "response":
-            body += decode(part["data"])
+            body += base64.b64decode(part["data"])
             if part["part"] == part["parts"] - 1:
                 for chunk in _chunks(body.decode(), loads):
                     if usage := chunk.get("usage"):
                         total += usage["total_tokens"]
                 body = b""
         else:
-            decode(part["data"])
+            base64.b64decode(part["data"])
     return total
 
 

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from chargeback.errors import UsageError
 from chargeback.privacy import Personal, Privacy, parse_secret
 
+PREFIX = "CHARGEBACK_"
+
 
 class StorageAccess(Struct, frozen=True, kw_only=True):
     """How to reach one storage account: a connection string, or a URL and an identity."""
@@ -86,7 +88,7 @@ class Settings(BaseSettings):
     checkpoints: str = Field(
         default="chargeback-checkpoints", alias="CHARGEBACK_CHECKPOINTS", pattern=r"^[a-z0-9-]{3,63}$"
     )
-    batch_events: int = Field(default=300, alias="CHARGEBACK_BATCH_EVENTS", ge=1, le=5000)
+    batch_events: int = Field(default=1000, alias="CHARGEBACK_BATCH_EVENTS", ge=1, le=5000)
     prefetch_bytes: int = Field(default=256 * 1024 * 1024, alias="CHARGEBACK_PREFETCH_BYTES", ge=1024 * 1024)
     balancing_s: float = Field(default=10.0, alias="CHARGEBACK_BALANCING_INTERVAL", gt=0, le=300)
     ownership_s: float = Field(default=60.0, alias="CHARGEBACK_OWNERSHIP_EXPIRY", gt=0, le=3600)
@@ -128,6 +130,18 @@ class Settings(BaseSettings):
     def storage_access(self) -> StorageAccess:
         """How to reach the storage ``CHARGEBACK_STORAGE`` names."""
         return self._access
+
+    @property
+    def unread(self) -> list[str]:
+        """Names of the environment that look like ours and are no setting; some may be misspelt."""
+        known = {*self.names(), self.storage}
+        return sorted(
+            name for name in os.environ if name.startswith(PREFIX) and name.partition("__")[0] not in known
+        )
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [str(field.alias) for field in cls.model_fields.values()]
 
     @property
     def join_timeout(self) -> timedelta:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from chargeback.sources.event_hub import Hub
 
+CONTAINER = "container:"
+"""Before a ledger's name: a container, whatever folders there are."""
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 
 
@@ -50,19 +52,29 @@ def open_ledger(where: str | None, settings: Settings) -> Ledger:
         from chargeback.journal import local  # noqa: PLC0415  one storage is enough
 
         return local.ledger(Path(where), writer=writer(), now=now)
-    if not _CONTAINER.fullmatch(where):
+    name = where.removeprefix(CONTAINER)
+    if not _CONTAINER.fullmatch(name):
         raise UsageError(
             f"ledger {where!r}: expected a folder such as ./ledger, or a container's name: 3 to 63 lower-case "
             "letters, digits and single hyphens"
         )
     from chargeback.journal import blob  # noqa: PLC0415  only who has a container
 
-    return blob.ledger(container_of(settings.storage_access, where), writer=writer(), now=now)
+    return blob.ledger(container_of(settings.storage_access, name), writer=writer(), now=now)
 
 
 def is_folder(where: str) -> bool:
-    """True for what looks like a path; a bare name is a container."""
-    return any(sign in where for sign in "/\\.~") or Path(where).is_dir()
+    """True for what looks like a path, and for a bare name where there is such a folder; else it is a container."""
+    return not where.startswith(CONTAINER) and (_is_path(where) or Path(where).is_dir())
+
+
+def may_be_both(where: str, settings: Settings) -> bool:
+    """True for a bare name that is read as a folder, while the storage might have a container of that name."""
+    return is_folder(where) and not _is_path(where) and settings.storage_access.is_known
+
+
+def _is_path(where: str) -> bool:
+    return any(sign in where for sign in "/\\.~")
 
 
 def container_of(access: StorageAccess, name: str) -> "ContainerClient":
@@ -136,7 +148,15 @@ def rates_of(settings: Settings) -> tuple[Callable[[], str], str]:
     in_storage = slash and _CONTAINER.fullmatch(container) and settings.storage_access.is_known
     if in_storage and not Path(where).is_file():
         return _blob_text(container_of(settings.storage_access, container), path, where)
-    return lambda: Path(where).read_text("utf-8"), where
+    return functools.partial(_file_text, where), where
+
+
+def _file_text(where: str) -> str:
+    try:
+        return Path(where).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"CHARGEBACK_RATES: {where} cannot be read: {reason}") from None
 
 
 def _client_at(url: str, settings: Settings, what: str) -> "tuple[ContainerClient, str, str]":

@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))
 
 import typer.main
 
-from chargeback.cli import app
+from chargeback.cli.commands import app
 
 PAGE = ROOT / "docs" / "commands.md"
 WIDTH = 100
@@ -25,10 +25,11 @@ Every example is read by the commands' own parser in the tests.
 - Data goes to stdout, all else to stderr: `--format json` and `csv` can be piped.
 - Exit codes: 0 all good; 1 done, but something was rejected or a check failed; 2 wrong use, with one line that says what to do;
   130 after Ctrl-C; 141 when the reader of a pipe went away.
-- Colours and progress bars (how far, how fast, how long) are for terminals only; `NO_COLOR=1` and `--quiet` switch them off.
+- Colours and progress bars (how far, how fast, how long) are for terminals only; `NO_COLOR=1` switches colours off.
+- `--quiet` means the same everywhere: only the result and errors, no bar and no remarks.
 - `--ledger` and `--rates` default to `CHARGEBACK_LEDGER` and `CHARGEBACK_RATES` ([settings.md](settings.md)).
 - Completion: `chargeback --install-completion` writes it for bash, zsh, fish or PowerShell; `--show-completion` only prints it.
-- Ctrl-C may come at any time: what was committed counts once, and the same command goes on from there.
+- Ctrl-C may come at any time, while the program is loaded too, and is one line: what was committed counts once, and the same command goes on from there.
 - A word that is nearly right is answered with the right one: commands, options, choices, and the keys of `--by`.
 """
 

@@ -1,4 +1,4 @@
-"""Write docs/schemas/charge.json from the code: what one charge looks like as JSON.
+"""Write docs/schemas/charge.json and rates.json from the code: one charge as JSON, and the rate table for editors.
 
 python scripts/schemas.py
 """
@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from chargeback.charge import Charge
+from chargeback.rates.json_schema import json_schema
 
-CHARGE = ROOT / "docs" / "schemas" / "charge.json"
+SCHEMAS = ROOT / "docs" / "schemas"
 
 
 def charge_schema() -> str:
@@ -29,5 +30,6 @@ def charge_schema() -> str:
 
 
 if __name__ == "__main__":
-    CHARGE.write_text(charge_schema(), "utf-8")
-    print(f"{CHARGE.relative_to(ROOT)}: written")
+    for name, text in (("charge.json", charge_schema()), ("rates.json", json_schema())):
+        (SCHEMAS / name).write_text(text, "utf-8")
+        print(f"docs/schemas/{name}: written")

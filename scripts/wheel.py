@@ -17,7 +17,6 @@ DIST = ROOT / "dist"
 SMOKE = (
     ("--version",),
     ("rates", "check", str(ROOT / "samples" / "rates.yaml")),
-    ("rates", "schema"),
     ("replay", str(ROOT / "samples" / "events" / "v1.jsonl"), "--rates", str(ROOT / "samples" / "rates.yaml"), "--ledger", "ledger"),
     ("report", "--ledger", "ledger", "--html", "bill.html", "--focus", "focus.csv"),
     ("statements", "2026-11", "--ledger", "ledger", "--out", "statements"),
@@ -35,7 +34,9 @@ def main() -> int:
         tried(wheel, Path(folder))
     for made in (wheel, sdist):
         print(f"{made.relative_to(ROOT)}: {made.stat().st_size:,} bytes")
-    print(f"{len(SMOKE)} commands of the installed wheel are good")
+    print(
+        f"{len(SMOKE)} commands of the installed wheel are good, and its schema of the rate table is the published one"
+    )
     return 0
 
 
@@ -56,17 +57,21 @@ def tried(wheel: Path, folder: Path) -> None:
         ],
         cwd=folder,
     )
+    schema = run([str(binaries / "chargeback"), "rates", "schema"], cwd=folder, quiet=True)
+    if schema != (ROOT / "docs" / "schemas" / "rates.json").read_text("utf-8"):
+        sys.exit("wheel: `chargeback rates schema` is not docs/schemas/rates.json")
     for words in SMOKE:
         run([str(binaries / "chargeback"), *words], cwd=folder, quiet=True)
 
 
-def run(command: list[str], *, cwd: Path, quiet: bool = False) -> None:
+def run(command: list[str], *, cwd: Path, quiet: bool = False) -> str:
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=quiet, check=False, text=True)  # noqa: S603 - our own words
     if done.returncode:
         if quiet:
             sys.stderr.write(done.stdout + done.stderr)
         sys.exit(f"wheel: `{shutil.which(command[0]) or command[0]} {' '.join(command[1:])}` failed")
+    return done.stdout or ""
 
 
 if __name__ == "__main__":

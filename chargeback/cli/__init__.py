@@ -1,75 +1,40 @@
-"""The command line: one module a command; how mistakes and early ends are told is in ``manners``."""
+"""The command line's door: Ctrl-C is one line from here on, so nothing that takes long is imported before ``main``."""
 
-import logging
+import os
+import signal
 import sys
-from typing import Annotated, NoReturn
+from types import FrameType
+from typing import NoReturn
 
-import typer
-
-from chargeback import __version__
-from chargeback.cli import (
-    budgets,
-    close,
-    consume,
-    dead_letters,
-    doctor,
-    explain,
-    pseudonym,
-    rates,
-    reconcile,
-    repair,
-    replay,
-    report,
-    send,
-    statements,
-)
-from chargeback.cli.manners import Command, Group, run
-
-app = typer.Typer(
-    name="chargeback",
-    cls=Group,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("replay")(replay.replay)
-app.command("report")(report.report)
-app.add_typer(rates.app, name="rates", cls=Group)
-app.command("close")(close.close)
-app.command("reconcile")(reconcile.reconcile)
-app.command("budgets")(budgets.budgets)
-app.command("explain")(explain.explain)
-app.command("statements")(statements.statements)
-app.command("consume")(consume.consume)
-app.command("send")(send.send)
-app.add_typer(dead_letters.app, name="dead-letters", cls=Group)
-app.command("repair")(repair.repair_gaps)
-app.command("doctor")(doctor.doctor)
-app.command("pseudonym")(pseudonym.pseudonym)
-for _group in (app, rates.app, dead_letters.app):
-    for _command in _group.registered_commands:
-        _command.cls = Command
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
-) -> None:
-    """Bill Azure OpenAI calls from captured gateway events.
-
-    Start with `chargeback replay FILES --rates TABLE`; every command's --help shows examples.
-    """
+INTERRUPTED = 130
+"""128 + SIGINT."""
 
 
 def main() -> NoReturn:
     """Run the command and leave with its exit code."""
+    # A job in the background is started with Ctrl-C ignored, and keeps it so.
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heeded:
+        signal.signal(signal.SIGINT, _leave)
+    import logging  # noqa: PLC0415  from here on an interruption is told
+
+    from chargeback.cli.commands import app  # noqa: PLC0415  a second of imports
+    from chargeback.cli.manners import run  # noqa: PLC0415  a second of imports
+
     # Commands tell people what they did in their own words; logs are for hosts, which ask for them.
     logging.getLogger("chargeback").addHandler(logging.NullHandler())
-    sys.exit(run(app))
+    code = run(app, heeded=heeded)
+    if heeded:
+        signal.signal(signal.SIGINT, _leave)
+    sys.exit(code)
+
+
+def tell_interrupted() -> None:
+    """Say how to go on."""
+    os.write(2, b"chargeback: interrupted; what was committed counts once, so run the same again\n")
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End at once: before and after the command there is nothing to finish, and imports swallow exceptions."""
+    tell_interrupted()
+    os._exit(INTERRUPTED)

@@ -12,6 +12,7 @@ from rich.table import Table
 from chargeback.budgets import Standing
 from chargeback.cli.ledgers import LedgerOption, ledger_of
 from chargeback.cli.output import Format, data_console, money
+from chargeback.cli.progress import QuietOption, remark
 from chargeback.cli.report import RatesOption, books_of
 from chargeback.errors import UsageError
 from chargeback.journal.rows import BudgetReached
@@ -24,13 +25,16 @@ from chargeback.wiring import now, open_sender, settings
 
 
 def budgets(
-    period: Annotated[str | None, typer.Argument(help="A calendar month; else the current one.")] = None,
+    period: Annotated[
+        str | None, typer.Argument(metavar="MONTH", help="A calendar month; else the current one.")
+    ] = None,
     ledger: LedgerOption = None,
     rates: RatesOption = None,
     style: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
     telemetry: Annotated[
         bool, typer.Option("--telemetry", help="Send a `Chargeback Budget` event at 80 and 100 %, once each.")
     ] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Compare spending with budgets. Exit code 1 when one is exceeded, so that a scheduler can act.
 
@@ -40,7 +44,7 @@ def budgets(
     """
     name = period or f"{now():%Y-%m}"
     store = ledger_of(ledger)
-    with books_of(ledger, rates, month(name)) as books:
+    with books_of(ledger, rates, month(name), quiet=quiet) as books:
         found = [each for each in budget_standings(books, month(name), at_least=name) if each.month == name]
         unit = currency(books, month(name))
     if not found and style is Format.table:
@@ -49,7 +53,7 @@ def budgets(
         )
     _print(found, unit, style)
     if telemetry:
-        _tell(store, found, unit)
+        _tell(store, found, unit, quiet=quiet)
     if any(each.exceeded for each in found):
         raise typer.Exit(1)
 
@@ -91,7 +95,7 @@ def _print(found: list[Standing], unit: str, style: Format) -> None:
     data_console().print(table)
 
 
-def _tell(store: Ledger, found: list[Standing], unit: str) -> None:
+def _tell(store: Ledger, found: list[Standing], unit: str, *, quiet: bool) -> None:
     """Note every threshold once in a journal of its own, and let the outbox deliver it."""
     sender = open_sender(settings())
     if sender is None:
@@ -112,7 +116,7 @@ def _tell(store: Ledger, found: list[Standing], unit: str) -> None:
         if entries:
             journal.append(entries, after=after, batch_id=uuid.uuid4().hex)
         done = drain(journal, store, sender, may_go_on=lambda: True)
-        typer.echo(f"telemetry: {done.confirmed} events confirmed, {done.refused} refused", err=True)
+        remark(f"telemetry: {done.confirmed} events confirmed, {done.refused} refused", quiet=quiet)
 
 
 def reached(standing: Standing, unit: str) -> list[BudgetReached]:

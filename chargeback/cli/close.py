@@ -9,7 +9,7 @@ import typer
 
 from chargeback.cli.ledgers import LedgerOption, ledger_of
 from chargeback.cli.output import money
-from chargeback.cli.progress import QuietOption, watching
+from chargeback.cli.progress import QuietOption, remark, watching
 from chargeback.cli.rates import read_text, table_of
 from chargeback.cli.report import RatesOption, cache_folder
 from chargeback.closing.close import Draft
@@ -24,18 +24,25 @@ from chargeback.wiring import now, settings, writer
 
 
 def close(
-    period: Annotated[str, typer.Argument(help="A calendar month that is over, such as 2026-11.")],
+    period: Annotated[
+        str, typer.Argument(metavar="MONTH", help="A calendar month that is over, such as 2026-11.")
+    ],
     ledger: LedgerOption = None,
     rates: RatesOption = None,
     waive: Annotated[
-        Path | None, typer.Option(help="CSV with id, who, why: obstacles somebody answers for.")
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV with id, who, why: obstacles somebody answers for."),
     ] = None,
     listed: Annotated[
         Path | None,
-        typer.Option("--list", help="Write the obstacles as CSV to this file, ready to be waived."),
+        typer.Option(
+            "--list", metavar="FILE", help="Write the obstacles as CSV to this file, ready to be waived."
+        ),
     ] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Only look; close nothing.")] = False,
-    grace_days: Annotated[int, typer.Option(min=0, max=60, help="Days after the month's end.")] = 3,
+    grace_days: Annotated[
+        int, typer.Option(min=0, max=60, metavar="DAYS", help="Days after the month's end.")
+    ] = 3,
     quiet: QuietOption = False,
 ) -> None:
     """Close a month: freeze journals, prices and payers, and write them as Parquet with a manifest.
@@ -58,10 +65,10 @@ def close(
         if listed is not None:
             _list(listed, ready)
         if without_usage := unbilled.count(books, ready.span):
-            typer.echo(
+            remark(
                 f"warning: {without_usage:,} calls of {period} are known only by who made them; no usage came, nothing is "
                 "billed for them (`chargeback report --unbilled FILE` lists them). What comes later is a correction",
-                err=True,
+                quiet=quiet,
             )
         if ready.open or draft:
             _tell(ready)

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from chargeback import observe
+from chargeback import event_loop, observe
 from chargeback.consumer import consumer
 from chargeback.errors import UsageError
 from chargeback.health import serving
@@ -28,7 +28,10 @@ _OPERATOR = 2
 
 def consume(
     processes: Annotated[
-        int, typer.Option(min=1, max=32, help="Worker processes; more than partitions are of no use.")
+        int,
+        typer.Option(
+            min=1, max=32, metavar="COUNT", help="Worker processes; more than partitions are of no use."
+        ),
     ] = 1,
     as_child: Annotated[bool, typer.Option("--as-child", hidden=True)] = False,
 ) -> None:
@@ -43,7 +46,7 @@ def consume(
     configured = settings()
     _log_to_stderr(configured)
     if as_child or processes == 1:
-        asyncio.run(_one(configured, as_child=as_child))
+        event_loop.run(_one(configured, as_child=as_child))
     else:
         code = asyncio.run(_several(configured, processes))
         if code:

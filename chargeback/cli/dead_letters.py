@@ -26,7 +26,8 @@ def dead_letters() -> None:
 @app.command("list")
 def list_letters(
     folder: Annotated[
-        str, typer.Argument(help="Only below this: namespace, namespace/hub ..., telemetry.")
+        str,
+        typer.Argument(metavar="FOLDER", help="Only below this: namespace, namespace/hub ..., telemetry."),
     ] = "",
     ledger: LedgerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One letter a line as JSON.")] = False,
@@ -64,7 +65,7 @@ def _told(store: Ledger, folder: str) -> Iterator[dict[str, str | int]]:
 
 @app.command("show")
 def show(
-    letter: Annotated[str, typer.Argument(help="As `list` names it.")],
+    letter: Annotated[str, typer.Argument(metavar="LETTER", help="As `list` names it.")],
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Print the bytes. They may be customer text.")
     ] = False,
@@ -92,10 +93,12 @@ def show(
 
 @app.command("requeue")
 def requeue_letters(
-    letters: Annotated[list[str] | None, typer.Argument(help="Which ones, as `list` names them.")] = None,
+    letters: Annotated[
+        list[str] | None, typer.Argument(metavar="LETTER", help="Which ones, as `list` names them.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     reason: Annotated[
-        str | None, typer.Option(help="With --all: only those rejected for this reason.")
+        str | None, typer.Option(metavar="REASON", help="With --all: only those rejected for this reason.")
     ] = None,
     ledger: LedgerOption = None,
 ) -> None:

@@ -1,11 +1,14 @@
 """``chargeback doctor``: everything a running system leans on, one line and one remedy each."""
 
+from difflib import get_close_matches
+
 import typer
 from rich.text import Text
 
 from chargeback.cli.checkups import CHECKS, AdviceError, Patient, SkippedError
 from chargeback.cli.output import data_console
 from chargeback.errors import ChargebackError
+from chargeback.settings import PREFIX, Settings
 from chargeback.wiring import settings
 
 _STYLES = {"ok": "green", "warn": "yellow", "FAIL": "bold red", "-": "dim"}
@@ -22,7 +25,8 @@ def doctor() -> None:
       CHARGEBACK_LEDGER=./ledger CHARGEBACK_RATES=rates.yaml chargeback doctor
     """
     patient = Patient(settings())
-    _tell("ok", "settings", "every one can be read")
+    unknown = strangers(patient.settings)
+    _tell("warn" if unknown else "ok", "settings", unknown or "every one can be read")
     failed = 0
     for name, check in CHECKS.items():
         try:
@@ -36,6 +40,15 @@ def doctor() -> None:
             _tell("FAIL", name, str(error))
     if failed:
         raise typer.Exit(1)
+
+
+def strangers(configured: Settings) -> str:
+    """Tell which names are nearly those of settings, so that nobody reads them, or nothing."""
+    names = [name.removeprefix(PREFIX) for name in configured.names() if name.startswith(PREFIX)]
+    # Without the prefix they share: with it, any two would be alike.
+    meant = {name: get_close_matches(name.removeprefix(PREFIX), names, n=1) for name in configured.unread}
+    told = ", ".join(f"{name} (did you mean {PREFIX}{near[0]}?)" for name, near in meant.items() if near)
+    return f"nobody reads {told}; see docs/settings.md" if told else ""
 
 
 def _tell(mark: str, name: str, told: str) -> None:

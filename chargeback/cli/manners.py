@@ -7,16 +7,18 @@
 
 import os
 import re
+import signal
 import sys
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from chargeback.cli import INTERRUPTED, tell_interrupted
 from chargeback.errors import ChargebackError
 from chargeback.rates.faults import did_you_mean
 
-MISUSE, INTERRUPTED, UNREAD = 2, 130, 141
+MISUSE, UNREAD = 2, 141
 
 _CHOICE = re.compile(r"^(?:Value error, )?'(?P<word>[^']*)' is not one of (?P<words>'.*')\.?$")
 
@@ -29,6 +31,18 @@ class Command(TyperCommand):
         # A line with \b alone keeps the paragraph behind it from being wrapped.
         self.help = re.sub(r"\n\nExample(s?):", "\n\n\b\nExample\\1:", self.help or "")
         self.short_help = self.short_help or _in_a_line(self.help)
+        for each in self.params:
+            if isinstance(each, TyperArgument):
+                # Its name says what it is; Typer would put Python's name for its type beside it.
+                each.display_type_rich = _no_type
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Write FILE and [FILE] as everybody does, not {FILE}."""
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+
+def _no_type(ctx: Any) -> None:
+    """Nothing to say."""
 
 
 _MOST_OF_A_LINE = 62
@@ -57,13 +71,38 @@ class Group(TyperGroup):
             raise typer.Exit(UNREAD) from None
 
 
-def run(app: typer.Typer) -> int:
-    """Run the command and return its exit code. Faults of the program keep their traceback."""
+def run(app: typer.Typer, *, heeded: bool = False) -> int:
+    """Run the command and return its exit code. Faults of the program keep their traceback.
+
+    ``heeded``: Ctrl-C reaches the command as KeyboardInterrupt, so that it can let go of what it holds.
+    """
+    try:
+        if heeded:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = _ended(app)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED_QUERY:
+            raise
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        tell_interrupted()
+    if code == UNREAD:
+        _write_to_nobody()
+    return code
+
+
+_INTERRUPTED_QUERY = "Query interrupted"
+"""What DuckDB makes of Ctrl-C: a RuntimeError without a cause."""
+
+
+def _ended(app: typer.Typer) -> int:
     try:
         code = app(prog_name="chargeback", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        code = UNREAD
+        return UNREAD
     except typer.TyperException as error:
         return _complain(_told(error), _place(error))
     except ChargebackError as error:
@@ -72,10 +111,6 @@ def run(app: typer.Typer) -> int:
         if error.filename is None:
             raise
         return _complain(f"{error.filename}: {error.strerror}")
-    if code == INTERRUPTED:
-        typer.echo("chargeback: interrupted; what was committed counts once, so run the same again", err=True)
-    if code == UNREAD:
-        _write_to_nobody()
     return code if isinstance(code, int) else 0
 
 

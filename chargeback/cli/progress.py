@@ -23,9 +23,17 @@ from rich.text import Text
 from chargeback.cli.output import console
 from chargeback.watching import Watch, unwatched
 
-QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bar, also on a terminal.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", help="Only the result and errors: no progress bar, no remarks.")
+]
 
 _Item = TypeVar("_Item")
+
+
+def remark(told: str, *, quiet: bool) -> None:
+    """Say on stderr what is good to know; results and errors are told with --quiet too."""
+    if not quiet:
+        typer.echo(told, err=True)
 
 
 class _Rate(ProgressColumn):

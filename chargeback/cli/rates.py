@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from chargeback.cli.ledgers import LedgerOption, ledger_of
-from chargeback.cli.progress import QuietOption, watching
+from chargeback.cli.progress import QuietOption, remark, watching
 from chargeback.errors import RetryError, UsageError
 from chargeback.outbox import Sender
 from chargeback.ports import Ledger
@@ -35,9 +35,10 @@ def rates() -> None:
 
 @app.command("check")
 def check(
-    table: Annotated[Path, typer.Argument(help="The rate table, a YAML file.")],
+    table: Annotated[Path, typer.Argument(metavar="FILE", help="The rate table, a YAML file.")],
     ledger: Annotated[
-        str | None, typer.Option(help="Ledger whose closed months the table must not rewrite.")
+        str | None,
+        typer.Option(metavar="LEDGER", help="Ledger whose closed months the table must not rewrite."),
     ] = None,
 ) -> None:
     """Check a rate table and report all faults at once. Exit code 1 if there is an error.
@@ -86,14 +87,17 @@ def schema() -> None:
 
 @app.command("import")
 def import_(
-    table: Annotated[Path, typer.Argument(help="The rate table to compare with.")],
+    table: Annotated[Path, typer.Argument(metavar="FILE", help="The rate table to compare with.")],
     pages: Annotated[
-        list[Path] | None, typer.Option("--page", help="Saved page of the Retail Prices API; again for more.")
+        list[Path] | None,
+        typer.Option("--page", metavar="FILE", help="Saved page of the Retail Prices API; again for more."),
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Ask prices.azure.com.")] = False,
-    query: Annotated[str, typer.Option("--filter", help="OData filter of the live list.")] = FILTER,
+    query: Annotated[
+        str, typer.Option("--filter", metavar="FILTER", help="OData filter of the live list.")
+    ] = FILTER,
     show_unmapped: Annotated[
-        int, typer.Option(min=0, help="Lines to show of what could not be mapped.")
+        int, typer.Option(min=0, metavar="COUNT", help="Lines to show of what could not be mapped.")
     ] = 20,
 ) -> None:
     """Compare a rate table with Azure's price list: what changed, what could not be mapped. Changes nothing.
@@ -168,11 +172,12 @@ def _get(address: str) -> bytes:
 
 @app.command("apply")
 def apply(
-    table: Annotated[Path, typer.Option(help="The rate table to rate by.")],
-    start: Annotated[str, typer.Option("--from", help="First day or instant, UTC.")],
-    end: Annotated[str, typer.Option("--to", help="End, exclusive.")],
+    table: Annotated[Path, typer.Option(metavar="FILE", help="The rate table to rate by.")],
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help="First day or instant, UTC.")],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="End, exclusive.")],
     ledger: Annotated[
-        str | None, typer.Option(help="Folder or container of the ledger; else CHARGEBACK_LEDGER.")
+        str | None,
+        typer.Option(metavar="LEDGER", help="Folder or container of the ledger; else CHARGEBACK_LEDGER."),
     ] = None,
     telemetry: Annotated[
         bool, typer.Option("--telemetry", help="Send the changes as `Chargeback Adjustment` events.")
@@ -204,13 +209,16 @@ def apply(
         f"{done.before:f} before, {done.after:f} now, {done.unpriced:,} unpriced"
     )
     if sender is not None:
-        _drained(store, done.journal, sender)
+        _drained(store, done.journal, sender, quiet=quiet)
 
 
 @app.command("send")
 def send(
-    run: Annotated[str, typer.Argument(help="Name of a rating run, as `rates apply` told it.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Name of a rating run, as `rates apply` told it.")
+    ],
     ledger: LedgerOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Send what a rating run changed as `Chargeback Adjustment` events, from where the last attempt ended.
 
@@ -222,7 +230,7 @@ def send(
     journal = f"run/{run}"
     if journal not in store.journals():
         raise UsageError(f"no rating run {run!r} in this ledger")
-    _drained(store, journal, sender)
+    _drained(store, journal, sender, quiet=quiet)
 
 
 def _sender() -> Sender:
@@ -233,11 +241,11 @@ def _sender() -> Sender:
     return sender
 
 
-def _drained(store: Ledger, journal: str, sender: Sender) -> None:
+def _drained(store: Ledger, journal: str, sender: Sender, *, quiet: bool) -> None:
     from chargeback.outbox import drain  # noqa: PLC0415  only with telemetry
 
     done = drain(store.journal(journal), store, sender, may_go_on=lambda: True)
-    typer.echo(f"telemetry: {done.confirmed} events confirmed, {done.refused} refused", err=True)
+    remark(f"telemetry: {done.confirmed} events confirmed, {done.refused} refused", quiet=quiet)
     if not done.is_empty:
         run = journal.removeprefix("run/")
         typer.echo(f"telemetry: some events wait; send them with `chargeback rates send {run}`", err=True)

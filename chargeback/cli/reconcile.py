@@ -13,6 +13,7 @@ from rich.table import Table
 
 from chargeback.cli.ledgers import LedgerOption
 from chargeback.cli.output import Format, data_console
+from chargeback.cli.progress import QuietOption, remark
 from chargeback.cli.report import RatesOption, books_of, chosen
 from chargeback.errors import UsageError
 from chargeback.reconcile import ours as our_side
@@ -25,21 +26,30 @@ from chargeback.wiring import now
 def reconcile(
     gateway_log: Annotated[
         list[Path] | None,
-        typer.Option(help="Saved rows of ApiManagementGatewayLlmLog (JSON, JSON lines, CSV)."),
+        typer.Option(
+            metavar="FILE", help="Saved rows of ApiManagementGatewayLlmLog (JSON, JSON lines, CSV)."
+        ),
     ] = None,
     monitor: Annotated[
-        list[Path] | None, typer.Option(help="Saved Azure Monitor metrics of the accounts (JSON, CSV).")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Saved Azure Monitor metrics of the accounts (JSON, CSV)."),
     ] = None,
     invoice: Annotated[
-        list[Path] | None, typer.Option(help="Cost Management export, actual or FOCUS (CSV, JSON).")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Cost Management export, actual or FOCUS (CSV, JSON)."),
     ] = None,
     ledger: LedgerOption = None,
     rates: RatesOption = None,
-    start: Annotated[str | None, typer.Option("--from", help="First day, UTC.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="End, exclusive.")] = None,
-    period: Annotated[str | None, typer.Option(help="A calendar month, such as 2026-11.")] = None,
-    tolerance: Annotated[str, typer.Option(help="Share of the tokens that may differ.")] = "0.001",
+    start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="First day, UTC.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="End, exclusive.")] = None,
+    period: Annotated[
+        str | None, typer.Option(metavar="MONTH", help="A calendar month, such as 2026-11.")
+    ] = None,
+    tolerance: Annotated[
+        str, typer.Option(metavar="SHARE", help="Share of the tokens that may differ.")
+    ] = "0.001",
     style: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Compare tokens, then money, per day, deployment and meter. Exit code 1 when something does not agree.
 
@@ -52,7 +62,7 @@ def reconcile(
         raise UsageError("nothing to compare with: give --gateway-log, --monitor or --invoice")
     span = chosen(start, end, period)
     found: list[tuple[str, Difference]] = []
-    with books_of(ledger, rates, span) as books:
+    with books_of(ledger, rates, span, quiet=quiet) as books:
         known = our_side.known(books, span)
         for source, files in given.items():
             theirs = [part for file in files or () for part in SOURCES[source](rows_of(file))]
@@ -70,7 +80,7 @@ def reconcile(
             ]
     _PRINTERS[style](found)
     off = sum(not each.agrees for _, each in found)
-    typer.echo(f"{len(found) - off} of {len(found)} cells agree", err=True)
+    remark(f"{len(found) - off} of {len(found)} cells agree", quiet=quiet)
     if off:
         raise typer.Exit(1)
 

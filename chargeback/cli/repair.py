@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from chargeback.cli.ledgers import LedgerOption, ledger_of
-from chargeback.cli.progress import QuietOption, watching
+from chargeback.cli.progress import QuietOption, remark, watching
 from chargeback.errors import UsageError
 from chargeback.event import Event
 from chargeback.journal.gaps import OpenGap, open_gaps
@@ -24,11 +24,12 @@ LEASE_S = 60
 
 def repair_gaps(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files or folders of Event Hubs Capture; without: the hub.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH", help="Files or folders of Event Hubs Capture; without: the hub."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the gaps.")] = False,
     consumer_group: Annotated[
-        str, typer.Option(help="Group to read the hub with; not the one the worker uses.")
+        str, typer.Option(metavar="GROUP", help="Group to read the hub with; not the one the worker uses.")
     ] = "$Default",
     ledger: LedgerOption = None,
     quiet: QuietOption = False,
@@ -46,9 +47,9 @@ def repair_gaps(
     store = ledger_of(ledger)
     gaps = open_gaps(store)
     for gap in gaps:
-        typer.echo(f"gap {gap}: {gap.count} events", err=True)
+        remark(f"gap {gap}: {gap.count} events", quiet=quiet and not dry_run)
     if not gaps:
-        typer.echo("no gaps", err=True)
+        remark("no gaps", quiet=quiet)
         return
     if dry_run:
         raise typer.Exit(1)
@@ -68,7 +69,7 @@ def repair_gaps(
                 else _from_hub(configured, gap, consumer_group)
             )
             done = repair(store, gap, events, context)
-            typer.echo(f"gap {gap}: {done.found} billed, {done.missing} not found", err=True)
+            remark(f"gap {gap}: {done.found} billed, {done.missing} not found", quiet=quiet)
             lease.renew()
     if open_gaps(store):
         typer.echo(

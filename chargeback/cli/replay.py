@@ -11,7 +11,7 @@ import typer
 
 from chargeback.cli.expectation import differences
 from chargeback.cli.output import Format, print_charges, print_charges_csv, print_groups
-from chargeback.cli.progress import bytes_of
+from chargeback.cli.progress import QuietOption, bytes_of, remark
 from chargeback.cli.rates import read_text
 from chargeback.errors import UsageError
 from chargeback.event import Event
@@ -25,35 +25,46 @@ from chargeback.rates.table import RateTable
 from chargeback.replaying import into_ledger, without_ledger
 from chargeback.report.bill import bill, currencies, keys_of
 from chargeback.sources.capture_files import Source, find
-from chargeback.wiring import fetched, is_folder, open_ledger, open_sender, settings
+from chargeback.wiring import CONTAINER, fetched, is_folder, open_ledger, open_sender, settings
 
 
 def replay(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files (.jsonl, .json, .avro), folders or blob URLs of captured events."),
+        typer.Argument(
+            metavar="PATH", help="Files (.jsonl, .json, .avro), folders or blob URLs of captured events."
+        ),
     ],
     rates: Annotated[
         Path | None,
-        typer.Option(help="The rate table; else CHARGEBACK_RATES. Without one nothing has a price."),
+        typer.Option(
+            metavar="FILE", help="The rate table; else CHARGEBACK_RATES. Without one nothing has a price."
+        ),
     ] = None,
     style: Annotated[
         Format, typer.Option("--format", help="table: the bill; json and csv: one charge a line.")
     ] = Format.table,
     ledger: Annotated[
         Path | None,
-        typer.Option(help="Folder or container to keep the charges in; a second replay bills nothing twice."),
+        typer.Option(
+            metavar="LEDGER",
+            help="Folder or container to keep the charges in; a second replay bills nothing twice.",
+        ),
     ] = None,
     rejects: Annotated[
-        Path | None, typer.Option(help="File for events that could not be billed. It holds customer text.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File for events that could not be billed. It holds customer text."
+        ),
     ] = None,
     expect: Annotated[
-        Path | None, typer.Option(help="File of expected charges; differences are printed, exit code 1.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File of expected charges; differences are printed, exit code 1."),
     ] = None,
     telemetry: Annotated[
         bool, typer.Option("--telemetry", help="Also send the ledger's charges to Application Insights.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Bill captured events: rebuild the answers, take or count the tokens, price them.
 
@@ -78,9 +89,10 @@ def replay(
     if rejects is not None:
         _write_rejects(rejects, refused, letters, store)
     if telemetry and store is not None:
-        _send(store, f"source/{source.sha256}")
+        _send(store, f"source/{source.sha256}", quiet=quiet)
     if not quiet:
-        _summarise(refused, context.table)
+        _summarise(source, rows, context.table)
+    _complain(refused)
     unexpected = differences(expect, [call.charge for call in found]) if expect else []
     for line in unexpected:
         typer.echo(line, err=True)
@@ -94,8 +106,13 @@ def _ledger(folder: Path | None, *, telemetry: bool) -> Ledger | None:
     if folder is None:
         return None
     # A bare name is a container where there is a storage, as for every other command; else a folder to be made.
-    is_container = not is_folder(str(folder)) and settings().storage_access.is_known
-    return open_ledger(str(folder if is_container else folder.absolute()), settings())
+    named = str(folder)
+    is_container = not is_folder(named) and (
+        named.startswith(CONTAINER) or settings().storage_access.is_known
+    )
+    if not is_container and folder.is_file():
+        raise UsageError(f"ledger {folder}: it is a file; name a folder")
+    return open_ledger(named if is_container else str(folder.absolute()), settings())
 
 
 def _context(rates: Path | None, store: Ledger | None) -> Context:
@@ -138,20 +155,27 @@ def _write_rejects(
             out.write(msgspec.json.encode({**line, "body_base64": base64.b64encode(body).decode()}) + b"\n")
 
 
-def _send(store: Ledger, journal: str) -> None:
+def _send(store: Ledger, journal: str, *, quiet: bool) -> None:
     sender = open_sender(settings())
     if sender is None:
         raise UsageError("--telemetry: set APPLICATIONINSIGHTS_CONNECTION_STRING")
     done = drain(store.journal(journal), store, sender, may_go_on=lambda: True)
-    typer.echo(f"telemetry: {done.confirmed} events confirmed, {done.refused} refused", err=True)
+    remark(f"telemetry: {done.confirmed} events confirmed, {done.refused} refused", quiet=quiet)
     if not done.is_empty:
         typer.echo("telemetry: not everything was confirmed; run the same command again", err=True)
         raise typer.Exit(1)
 
 
-def _summarise(refused: Sequence[Reject], table: RateTable | None) -> None:
+def _summarise(source: Source, rows: Sequence[BillingRow], table: RateTable | None) -> None:
+    if not rows:
+        count = len(source.files)
+        typer.echo(f"no events in {count} file{'s' if count > 1 else ''}", err=True)
     if table is None:
         typer.echo("no rate table: every charge is unpriced; name one with --rates", err=True)
+
+
+def _complain(refused: Sequence[Reject]) -> None:
+    """Say why the exit code will be 1; also to who wants to hear of nothing else."""
     for reason, count in Counter(row.reason for row in refused).most_common():
         first = next(row for row in refused if row.reason == reason)
         typer.echo(f"rejected {count} ({reason}), for example {first.row_id}: {first.message}", err=True)

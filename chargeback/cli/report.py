@@ -10,19 +10,20 @@ import typer
 
 from chargeback.cli.ledgers import LedgerOption, ledger_of
 from chargeback.cli.output import Format, print_groups
-from chargeback.cli.progress import watching
+from chargeback.cli.progress import QuietOption, remark, watching
 from chargeback.cli.rates import table_of
 from chargeback.errors import UsageError
 from chargeback.report.bill import keys_of
 from chargeback.report.books import Books, opened
 from chargeback.report.query import currency, groups
 from chargeback.report.span import EVER, Span, month, span_of
-from chargeback.wiring import container_of, is_folder, now, settings
+from chargeback.wiring import CONTAINER, container_of, is_folder, now, settings
 
 RatesOption = Annotated[
     Path | None,
     typer.Option(
         "--rates",
+        metavar="FILE",
         help="Table of markups, pools, budgets and names; else CHARGEBACK_RATES, else the newest one used.",
     ),
 ]
@@ -31,18 +32,28 @@ RatesOption = Annotated[
 def report(
     ledger: LedgerOption = None,
     by: Annotated[
-        str, typer.Option(help="Keys to group by, separated by commas; tag:NAME is one too.")
+        str, typer.Option(metavar="KEYS", help="Keys to group by, separated by commas; tag:NAME is one too.")
     ] = "subscription,app,deployment",
-    start: Annotated[str | None, typer.Option("--from", help="First day or instant, UTC.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="End, exclusive.")] = None,
-    period: Annotated[str | None, typer.Option(help="A calendar month, such as 2026-11.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="First day or instant, UTC.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="End, exclusive.")] = None,
+    period: Annotated[
+        str | None, typer.Option(metavar="MONTH", help="A calendar month, such as 2026-11.")
+    ] = None,
     rates: RatesOption = None,
     style: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
-    html: Annotated[Path | None, typer.Option(help="Also write the whole page to this file.")] = None,
-    focus: Annotated[Path | None, typer.Option(help="Also export the charges as FOCUS 1.2 CSV.")] = None,
-    unbilled: Annotated[
-        Path | None, typer.Option(help="Also list calls whose usage never came to this CSV file.")
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the whole page to this file.")
     ] = None,
+    focus: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also export the charges as FOCUS 1.2 CSV.")
+    ] = None,
+    unbilled: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also list calls whose usage never came to this CSV file."),
+    ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Print the bill: every call once, by the winner rule, at the price of its moment.
 
@@ -53,41 +64,41 @@ def report(
     """
     keys = keys_of(by)
     span = chosen(start, end, period)
-    with books_of(ledger, rates, span) as books:
+    with books_of(ledger, rates, span, quiet=quiet) as books:
         found = groups(books, keys, span)
         if not found and style is Format.table:
             raise UsageError(
                 "the ledger holds no charges of that time; fill it with `chargeback replay ... --ledger FOLDER`"
             )
         print_groups(found, keys, currency(books, span), style)
-        _tell_unbilled(books, span, unbilled)
+        _tell_unbilled(books, span, unbilled, quiet=quiet)
         if html is not None:
             from chargeback.report.page import write  # noqa: PLC0415  only who wants a page pays for it
 
             write(html, books, span)
         if focus is not None:
-            _export(focus, books, span)
+            _export(focus, books, span, quiet=quiet)
 
 
-def _tell_unbilled(books: Books, span: Span, file: Path | None) -> None:
+def _tell_unbilled(books: Books, span: Span, file: Path | None, *, quiet: bool) -> None:
     from chargeback.report import unbilled  # noqa: PLC0415  its name is the option's
 
     found = unbilled.count(books, span) if file is None else unbilled.write(file, books, span)
     if file is not None:
-        typer.echo(f"{file}: {found:,} calls without usage", err=True)
+        remark(f"{file}: {found:,} calls without usage", quiet=quiet)
     elif found:
-        typer.echo(
+        remark(
             f"open question: {found:,} calls are known only by who made them, no usage came and nothing is billed; "
             "list them with --unbilled FILE",
-            err=True,
+            quiet=quiet,
         )
 
 
-def _export(file: Path, books: Books, span: Span) -> None:
+def _export(file: Path, books: Books, span: Span, *, quiet: bool) -> None:
     from chargeback.report.focus import export  # noqa: PLC0415  only who wants the export pays for it
     from chargeback.report.focus_check import check  # noqa: PLC0415  only who wants the export pays for it
 
-    typer.echo(export(file, books, span).told, err=True)
+    remark(export(file, books, span).told, quiet=quiet)
     faults = check(file)
     for fault in faults:
         typer.echo(fault, err=True)
@@ -105,13 +116,15 @@ def chosen(start: str | None, end: str | None, period: str | None) -> Span:
 
 
 @contextmanager
-def books_of(ledger: str | None, rates: Path | None, span: Span | None = None) -> Generator[Books]:
+def books_of(
+    ledger: str | None, rates: Path | None, span: Span | None = None, *, quiet: bool
+) -> Generator[Books]:
     """Open the books of the ledger a user named, with the table that decides markups and pools."""
     store = ledger_of(ledger)
     where = ledger or settings().ledger or ""
     table = table_of(rates)
     with (
-        watching() as watch,
+        watching(quiet=quiet) as watch,
         opened(store, cache_folder(where), now=now(), table=table, span=span or EVER, watch=watch) as books,
     ):
         yield books
@@ -122,6 +135,7 @@ def cache_folder(where: str) -> Path:
     if is_folder(where):
         return Path(where) / "cache"
     # Two accounts may have containers of one name. The host is no secret; a URL may hold a signature.
-    with container_of(settings().storage_access, where) as container:
-        url = f"{container.primary_hostname}/{where}"
+    name = where.removeprefix(CONTAINER)
+    with container_of(settings().storage_access, name) as container:
+        url = f"{container.primary_hostname}/{name}"
     return Path.home() / ".cache" / "chargeback" / hashlib.sha256(url.encode()).hexdigest()[:16]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chargeback.cli.progress import QuietOption, remark
 from chargeback.errors import RetryError, UsageError
 from chargeback.event import Event
 from chargeback.sources import capture_files, event_hub
@@ -22,11 +23,16 @@ _TRIES = 5
 
 def send(
     paths: Annotated[
-        list[Path], typer.Argument(help="Files (.jsonl, .json, .avro) or folders of captured events.")
+        list[Path],
+        typer.Argument(metavar="PATH", help="Files (.jsonl, .json, .avro) or folders of captured events."),
     ],
     partition: Annotated[
-        str | None, typer.Option(help="Send everything to this partition; else by each event's key.")
+        str | None,
+        typer.Option(
+            metavar="PARTITION", help="Send everything to this partition; else by each event's key."
+        ),
     ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Publish captured events to the hub of EVENT_HUB_CONNECTION, keeping keys and properties.
 
@@ -40,7 +46,7 @@ def send(
     with fetched(paths, settings()) as files:
         source = capture_files.find(files)
         count = asyncio.run(_send(hub, capture_files.read(source), partition))
-    typer.echo(f"sent {count} events to {hub.name} at {hub.namespace}", err=True)
+    remark(f"sent {count} events to {hub.name} at {hub.namespace}", quiet=quiet)
 
 
 async def _send(hub: event_hub.Hub, events: Iterator[Event], partition: str | None) -> int:

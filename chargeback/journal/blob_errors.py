@@ -57,6 +57,6 @@ def _unreachable(path: str, error: AzureError, *, doubt: bool) -> RetryError:
     if doubt:
         return InDoubtError(f"blob storage, {path!r}: no answer ({kind}); it may be written")
     return RetryError(
-        f"blob storage, {path!r}: out of reach ({kind}); check the account's name, network and identity, the "
-        "same batch is delivered again until then"
+        f"blob storage, {path!r}: out of reach ({kind}); check the account's name, network and identity, then "
+        "try again (hosts do so by themselves)"
     )

@@ -22,6 +22,7 @@ from chargeback.strangers import as_count, as_id, as_object
 
 NAMESPACE = "files"
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".avro")
+_PACKED = frozenset({".gz", ".zip", ".zst", ".bz2", ".xz"})
 # An envelope has a body and says nothing that a captured event of any format would say at its top.
 _ENVELOPE = frozenset(
     {"body", "partition", "sequence_number", "offset", "enqueued_time", "partition_key", "properties"}
@@ -59,6 +60,8 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield from sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
     elif path.is_file():
+        if path.suffix in _PACKED:
+            raise UsageError(f"{path}: it is compressed; unpack it first, such as with gunzip or unzip")
         yield path
     else:
         raise UsageError(f"{path}: no such file or folder")

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from chargeback.cli import checkups
+from chargeback import wiring
+from chargeback.cli import checkups, doctor
 from chargeback.cli.checkups import AdviceError, Patient, SkippedError, TroubleError, asking, machine
 from chargeback.errors import UsageError
 from chargeback.settings import Settings
@@ -62,6 +63,57 @@ def test_a_rate_table_may_be_good_old_broken_or_missing(tmp_path):
         check("rate table", patient(tmp_path, CHARGEBACK_RATES=str(table)))
     with pytest.raises(UsageError, match="set CHARGEBACK_RATES"):
         check("rate table", patient(tmp_path, CHARGEBACK_RATES=""))
+
+
+STORAGE = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:9/a"
+
+
+@pytest.mark.parametrize(
+    ("named", "is_folder", "both"),
+    [
+        ("ledger", True, True),
+        ("./ledger", True, False),
+        ("container:ledger", False, False),
+        ("other", False, False),
+    ],
+)
+def test_a_ledger_that_may_be_folder_or_container_is_told(named, is_folder, both, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ledger").mkdir()
+    with_storage = Settings(CHARGEBACK_LEDGER=named, AzureWebJobsStorage=STORAGE)
+    without = Settings(CHARGEBACK_LEDGER=named)
+
+    assert wiring.is_folder(named) is is_folder
+    assert wiring.may_be_both(named, with_storage) is both
+    assert not wiring.may_be_both(named, without)
+    if both:
+        with pytest.raises(
+            AdviceError, match=r"\./ledger for the folder, to container:ledger for the container"
+        ):
+            check("storage", Patient(with_storage))
+    if is_folder:
+        assert "can be written" in check("storage", Patient(without))
+
+
+def test_the_same_container_by_either_name(tmp_path, monkeypatch):
+    from chargeback.journal import blob
+
+    opened = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(blob, "ledger", lambda client, **_: opened.append(client.container_name))
+    for named in ("container:ledger", "ledger"):
+        open_ledger(named, Settings(AzureWebJobsStorage=STORAGE))
+
+    assert opened == ["ledger", "ledger"]
+
+
+def test_a_setting_nobody_reads_is_told_with_the_one_that_may_be_meant(monkeypatch):
+    for name in ("CHARGEBACK_AZURITE", "CHARGEBACK_REQUIRE_WORKER", "CHARGEBACK_LEDGER"):
+        monkeypatch.setenv(name, "x")
+    assert doctor.strangers(Settings()) == ""
+
+    monkeypatch.setenv("CHARGEBACK_LEGDER", "x")
+    assert "CHARGEBACK_LEGDER (did you mean CHARGEBACK_LEDGER?)" in doctor.strangers(Settings())
 
 
 @pytest.mark.parametrize(("off_s", "told"), [(3600, "ahead of"), (-3600, "behind")])

@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from chargeback.cli import app, manners, progress
+from chargeback.cli import manners, progress
+from chargeback.cli.commands import app
 from chargeback.wiring import settings
 from tests.support.command_line import ROOT, commands, parse, start
 
@@ -85,6 +87,13 @@ def test_a_list_of_commands_cuts_no_sentence(group, run):
     assert [line for line in lines if "..." in line] == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_help_names_what_a_person_gives_not_what_python_makes_of_it(name, run):
+    _, told, _ = run(*name.split(), "--help")
+
+    assert re.findall(r"<(?!table\|json\|csv>)[^>]*>|list\[|[{}]", told) == []
+
+
 def test_a_line_the_parser_refuses_is_no_example():
     with pytest.raises(Exception, match="--nothing"):
         parse("chargeback report --nothing")
@@ -111,6 +120,14 @@ MISTAKES = {
     "a folder that is no ledger": (("report", "--ledger", "./no"), "`chargeback replay FILES --ledger ./no`"),
     "a container without storage": (("explain", "1f", "--ledger", "no"), "set AzureWebJobsStorage"),
     "no ledger at all": (("dead-letters", "list"), "set CHARGEBACK_LEDGER"),
+    "a month that is none": (("report", "--ledger", ".", "--period", "november"), "such as 2026-11"),
+    "a day that is none": (("report", "--ledger", ".", "--from", "2026-13-01"), "--from '2026-13-01'"),
+    "an end before the start": (("report", "--ledger", ".", "--from", "2026-12-01", "--to", "2026-11-01"), "exclusive"),
+    "a file in place of a ledger": (("report", "--ledger", V1), "it is a file"),
+    "a file to keep a ledger in": (("replay", V1, "--ledger", V1), "it is a file"),
+    "a folder in place of a table": (("replay", V1, "--rates", V1.parent), "is a directory"),
+    "a compressed file": (("replay", ROOT / "chargeback/tokens/vocabulary/o200k_base.tiktoken.gz"), "unpack it first"),
+    "a container that is meant": (("report", "--ledger", "container:ledger"), "set AzureWebJobsStorage"),
     "a place nobody may write": (("replay", V1, "--rates", RATES, "--quiet", "--rejects", "no/x"), "no/x"),
 }  # fmt: skip
 
@@ -136,6 +153,75 @@ def interruptible():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def interrupted(*words, told_by="stdout", **options):
+    """Start a process, wait for a line of its work, press Ctrl-C: its exit code and what stood on stderr."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, *words], cwd=ROOT, **pipes, **options) as process:
+        getattr(process, told_by).readline()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    return process.returncode, [line.split(b";")[0] for line in told.splitlines()]
+
+
+ONE_LINE = (manners.INTERRUPTED, [b"chargeback: interrupted"])
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("module", ["typer", "msgspec", "chargeback.cli.replay"])
+def test_ctrl_c_while_the_program_is_loaded_is_the_same(module, tmp_path):
+    """Also where whoever imports takes any exception for a missing module."""
+    code = f"""
+import importlib.abc, signal, sys
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            print("importing", flush=True)
+            try:
+                signal.pause()
+            except BaseException:
+                pass
+
+sys.meta_path.insert(0, Slow())
+from chargeback.cli import main
+sys.argv = ["chargeback", "--version"]
+main()
+"""
+    assert interrupted("-c", code) == ONE_LINE
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_during_a_query_is_the_same():
+    """DuckDB makes a RuntimeError of it."""
+    code = """
+import duckdb, signal, typer
+from chargeback.cli.manners import run
+
+app = typer.Typer()
+
+@app.command()
+def ask():
+    print("asking", flush=True)
+    duckdb.connect().execute("SELECT sum(range) FROM range(1000000000000)").fetchall()
+
+raise SystemExit(run(app, heeded=True))
+"""
+    assert interrupted("-c", code) == ONE_LINE
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_job_in_the_background_keeps_ignoring_ctrl_c():
+    code = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("started", flush=True)
+from chargeback.cli import main
+sys.argv = ["chargeback", "--version"]
+main()
+"""
+    assert interrupted("-c", code) == (0, [])
 
 
 @pytest.mark.usefixtures("interruptible")
@@ -179,6 +265,41 @@ def test_colour_and_bars_are_for_terminals_and_can_be_switched_off():
     assert b"\x1b" not in piped
     assert b"replay" in shown
     assert (bar, quiet) == (b"", b"")
+
+
+LEDGER = ("--ledger", "./kept")
+REMARKING = {
+    "report": ("report", *LEDGER, "--unbilled", "calls.csv", "--focus", "focus.csv"),
+    "statements": ("statements", "2026-11", *LEDGER, "--out", "statements"),
+    "repair": ("repair", *LEDGER),
+}
+
+
+@pytest.mark.parametrize("case", REMARKING)
+def test_quiet_leaves_the_result_and_takes_the_remarks(case, run):
+    run("replay", V1, "--rates", RATES, *LEDGER)
+    _, loud, remarks = run(*REMARKING[case])
+    code, quiet, told = run(*REMARKING[case], "--quiet")
+
+    assert remarks
+    assert (code, quiet, told) == (0, loud, "")
+
+
+def test_what_shows_a_bar_can_be_quiet():
+    """One meaning everywhere."""
+    loud = {name for name, command in NAMES.items() if "ledger" in {each.name for each in command.params}}
+    quick = {"rates check", "dead-letters list", "dead-letters show", "dead-letters requeue"}
+    helps = {each.help for command in NAMES.values() for each in command.params if each.name == "quiet"}
+
+    assert {name for name in loud if "quiet" not in {each.name for each in NAMES[name].params}} == quick
+    assert len(helps) == 1
+
+
+def test_no_events_are_told(run, tmp_path):
+    (tmp_path / "empty.jsonl").touch()
+    code, _, told = run("replay", "empty.jsonl", "--rates", RATES)
+
+    assert (code, told) == (0, "no events in 1 file\n")
 
 
 @pytest.mark.parametrize("columns", [progress.count_columns, progress.byte_columns])

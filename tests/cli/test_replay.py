@@ -105,12 +105,13 @@ def test_nothing_is_written_unless_a_folder_is_named(captured, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_rejects_are_counted_kept_and_change_the_exit_code(captured, tmp_path):
+@pytest.mark.parametrize("more", [(), ("--quiet",)])
+def test_rejects_are_counted_kept_and_change_the_exit_code(captured, tmp_path, more):
     with captured.open("ab") as file:
         file.write(b'{"secret": "canary-value"\n')
     rejects = tmp_path / "rejects.jsonl"
 
-    done = replay(captured, "--rejects", rejects, "--format", "json")
+    done = replay(captured, "--rejects", rejects, "--format", "json", *more)
 
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 3

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from chargeback import wiring
-from chargeback.cli import app
 from chargeback.cli.checkups import CHECKS
+from chargeback.cli.commands import app
 from tests.support import oracle
 from tests.support.amqp import annotations, decode, sections, skip
 from tests.support.calls import Counts

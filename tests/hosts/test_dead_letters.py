@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from chargeback import wiring
 from chargeback.charge import Charge
-from chargeback.cli import app
+from chargeback.cli.commands import app
 from chargeback.journal.local import ledger as local_ledger
 from chargeback.journal.rows import Reject, encode
 from chargeback.journal.winner import calls

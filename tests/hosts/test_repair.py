@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from chargeback import wiring
 from chargeback.charge import Charge
-from chargeback.cli import app
+from chargeback.cli.commands import app
 from chargeback.event import Stream
 from chargeback.journal.gaps import OpenGap, open_gaps, runs, without
 from chargeback.journal.local import ledger as local_ledger
@@ -180,9 +180,9 @@ def test_a_skipped_batch_is_found_as_a_gap_and_repaired_from_the_hub(broker, set
 
 
 async def _skip_to(settings, broker, partition, number):
-    from chargeback.consumer import _checkpoint_store
+    from chargeback.checkpoints import checkpoint_store
 
-    store = await _checkpoint_store(settings)
+    store = await checkpoint_store(settings)
     record = broker.hubs[HUB].partitions[int(partition)].records[number]
     async with store:
         await store.update_checkpoint(

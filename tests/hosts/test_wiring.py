@@ -126,3 +126,11 @@ def test_azurite_needs_no_switch_for_our_requests(tmp_path):
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_a_rate_table_that_is_not_there_is_named_with_its_setting(monkeypatch, tmp_path):
+    monkeypatch.setenv("CHARGEBACK_RATES", str(tmp_path / "no.yaml"))
+    read, _ = rates_of(Settings.load())
+
+    with pytest.raises(UsageError, match=r"CHARGEBACK_RATES: .*no\.yaml cannot be read: No such file"):
+        read()

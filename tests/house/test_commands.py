@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chargeback.cli import app, manners
+from chargeback.cli import manners
 from chargeback.cli.checkups import CHECKS
+from chargeback.cli.commands import app
 from chargeback.observe import LOG_EVENTS
 from chargeback.settings import Settings
 from chargeback.wiring import settings

@@ -234,7 +234,7 @@ import sys
 sys.path[:0] = [{str(tmp_path / "alone")!r}, *{[path for path in sys.path if path.endswith("site-packages")]!r}]
 import chargeback
 assert chargeback.__file__.startswith({str(tmp_path)!r}), chargeback.__file__
-from chargeback.cli import app
+from chargeback.cli.commands import app
 from chargeback.cli.manners import run
 for words in (
     ["replay", {samples!r} + "/events/f2.jsonl", "--rates", {samples!r} + "/rates.yaml", "--ledger", "./ledger"],

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chargeback import wiring
-from chargeback.cli import app
+from chargeback.cli.commands import app
 from chargeback.errors import ChargebackError
 from tests.support import oracle
 from tests.support.azure_bodies import Style

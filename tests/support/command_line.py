@@ -12,7 +12,8 @@ from unittest import mock
 import typer
 import typer.main
 
-from chargeback.cli import app, manners
+from chargeback.cli import manners
+from chargeback.cli.commands import app
 from chargeback.wiring import settings
 
 ROOT = Path(__file__).parents[2]

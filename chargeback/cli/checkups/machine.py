@@ -12,7 +12,7 @@ from chargeback.cli.checkups.verdicts import AdviceError, SkippedError, TroubleE
 from chargeback.rates.load import faults, parse
 from chargeback.settings import Settings
 from chargeback.sinks.connection_string import parse_connection_string
-from chargeback.wiring import container_of, is_folder, now, rates_of
+from chargeback.wiring import CONTAINER, container_of, is_folder, may_be_both, now, rates_of
 
 _CONNECT_S = 5
 _MOST_SKEW_S = 60
@@ -101,4 +101,11 @@ def storage(patient: Patient) -> str:
         return f"{where} can be written (another doctor is there)"
     with held:
         kind = "folder" if where and is_folder(where) else "container"
-        return f"{kind} {where} can be written, {len(patient.ledger.journals())} journals"
+        name = (where or "").removeprefix(CONTAINER)
+        told = f"{kind} {name} can be written, {len(patient.ledger.journals())} journals"
+    if where and may_be_both(where, patient.settings):
+        raise AdviceError(
+            f"{told}; {where!r} could also be a container of {patient.settings.storage}: set CHARGEBACK_LEDGER to "
+            f"./{where} for the folder, to {CONTAINER}{where} for the container"
+        )
+    return told
