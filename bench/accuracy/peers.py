@@ -1,13 +1,15 @@
 """Counts prompts and answers with two other libraries; run by bench/accuracy.py in an environment of its own.
 
 Reads what to count as JSON lines on stdin, prints ``{peer: [count or null, ...]}``. Neither library is told
-of the response format, for want of a parameter for it; an answer is one text.
+of the response format, for want of a parameter for it; an answer is one text. Whatever a library raises counts
+as "cannot"; what it raised, and how often, is told on stderr, so that a mistake of ours would be seen.
 """
 
 import contextlib
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -64,12 +66,18 @@ PEERS: dict[str, Callable[[dict[str, Any]], int]] = {
 def main() -> None:
     exchanges = [json.loads(line) for line in sys.stdin]
     counts: dict[str, list[int | None]] = {peer: [] for peer in PEERS}
+    raised: Counter[tuple[str, str, str]] = Counter()
     for exchange in exchanges:
         for peer, count in PEERS.items():
             found: int | None = None
-            with contextlib.suppress(Exception), contextlib.redirect_stdout(sys.stderr):
-                found = count(exchange)
+            try:
+                with contextlib.redirect_stdout(sys.stderr):
+                    found = count(exchange)
+            except Exception as error:  # noqa: BLE001  a peer's mistakes are its result
+                raised[peer, exchange["operation"], type(error).__name__] += 1
             counts[peer].append(found)
+    for (peer, operation, kind), times in sorted(raised.items()):
+        print(f"{peer}: {operation}: {kind}, {times} times", file=sys.stderr)
     print(json.dumps(counts))
 
 

@@ -15,9 +15,10 @@ from chargeback.cli.progress import QuietOption, remark, watching
 from chargeback.errors import RetryError, UsageError
 from chargeback.outbox import Sender
 from chargeback.ports import Ledger
+from chargeback.rates.comparison import Comparison, compare
 from chargeback.rates.faults import Fault
 from chargeback.rates.load import faults, faults_against, parse
-from chargeback.rates.retail import Comparison, compare, items, next_page
+from chargeback.rates.retail import items, next_page
 from chargeback.rates.table import RateTable
 from chargeback.wiring import now, open_sender, rates_of, settings
 

@@ -6,9 +6,10 @@ from decimal import Decimal
 import pytest
 
 from chargeback.errors import UsageError
+from chargeback.rates.comparison import compare, proposal
 from chargeback.rates.load import parse
 from chargeback.rates.meter_names import read_name
-from chargeback.rates.retail import compare, items, next_page, proposal
+from chargeback.rates.retail import items, next_page
 from tests.rates.tables import BASE
 
 # Spellings as the list has them.
@@ -126,6 +127,8 @@ def test_pages_follow_each_other():
         (page(), "0 prices; the filter found nothing"),
         (b"<html>", "not a page of the Retail Prices API"),
         (b'{"error": 1}', "with Items"),
+        (page(row("a", None)), "'a' .*expected a number as retailPrice, got None"),
+        (page(row("a", "free")), "got 'free'"),
     ],
 )
 def test_no_prices_is_an_error(body, message):

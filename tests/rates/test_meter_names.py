@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from chargeback.rates.comparison import compare, proposal
 from chargeback.rates.load import parse
 from chargeback.rates.meter_names import read_name
-from chargeback.rates.retail import compare, items, proposal
+from chargeback.rates.retail import items
 
 SHIPPED = Path(__file__).parents[2] / "rates" / "azure-openai.yaml"
 
