@@ -11,32 +11,30 @@ that raises is read again: the SDK releases its partition, and whoever claims it
 import asyncio
 import contextlib
 import time
-import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from chargeback import observe
-from chargeback.errors import RetryError, StopError
-from chargeback.event import Event
+from chargeback.afterwards import Afterwards
+from chargeback.checkpoints import checkpoint_store, committed
+from chargeback.errors import StopError
 from chargeback.lanes import Lane, Limits, Parcel
+from chargeback.outages import reached, told
 from chargeback.settings import Settings
 from chargeback.sources import event_hub
 from chargeback.status import Status, Vitals
 from chargeback.strangers import as_count
-from chargeback.wiring import container_of, hub_of, is_folder, open_ledger
+from chargeback.wiring import hub_of, is_folder
 from chargeback.worker import Worker, journal_of
 
 if TYPE_CHECKING:
     from azure.eventhub import EventData
     from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
-
-_Answer = TypeVar("_Answer")
 
 LARGEST_EVENT = 200 * 1024
 """API Management's log-to-eventhub cuts at 200 KB; what other producers send may be five times as large."""
@@ -47,7 +45,9 @@ STATUS_S = 10.0
 IDLE_S = 1.0
 """A partition without events notices this late that a batch failed, and moves its checkpoint this late."""
 CHECKPOINT_S = 2.0
-LINGER_S = 0.5
+LINGER_S = 1.0
+ENOUGH = 500
+"""Events; a batch of so many does not wait for more. What comes in meanwhile makes a larger one."""
 
 
 class _Failing(Struct, frozen=True):
@@ -88,10 +88,8 @@ class Consumer:
         self._lags: dict[str, int] = {}
         """Of the partitions owned."""
         self._failing: dict[str, _Failing] = {}
-        self._unsent: asyncio.Queue[str] = asyncio.Queue()
-        self._queued: set[str] = set()
-        self._events = self._redelivered = self._backlog = 0
-        self._oldest: float | None = None
+        self._afterwards: Afterwards | None = None
+        self._events = self._redelivered = 0
         self._rate = 0.0
 
     def stop(self) -> None:
@@ -99,9 +97,13 @@ class Consumer:
         self._stopping = True
         self._stop.set()
 
-    async def run(self, told: Callable[[Status], None] = lambda _: None) -> None:
-        """Consume until stopped. ``told`` gets the status every so often. Raises StopError."""
-        asking = asyncio.create_task(_reached("event hub", self._client.get_partition_ids))
+    def _give_up(self, fault: StopError) -> None:
+        self._fault = fault
+        self._stop.set()
+
+    async def run(self, tell: Callable[[Status], None] = lambda _: None) -> None:
+        """Consume until stopped. ``tell`` gets the status every so often. Raises StopError."""
+        asking = asyncio.create_task(reached("event hub", self._client.get_partition_ids))
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait((asking, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -112,15 +114,17 @@ class Consumer:
         ids = asking.result()
         self._limits = Limits(
             events=self._settings.batch_events,
+            enough=min(ENOUGH, self._settings.batch_events),
             waiting_bytes=self._settings.prefetch_bytes // (4 * max(len(ids), 1)),
             linger_s=min(LINGER_S, self._settings.settle_s / 4),
         )
         with _threads(len(ids), "bill") as bill, _threads(2, "send") as send:
             self._pool = bill
+            self._afterwards = Afterwards(self._worker, send, self._give_up, settle_s=self._settings.settle_s)
             aside = [
-                asyncio.create_task(self._settle(send)),
-                asyncio.create_task(self._send(send)),
-                asyncio.create_task(self._tell(told)),
+                asyncio.create_task(self._afterwards.settle()),
+                asyncio.create_task(self._afterwards.send()),
+                asyncio.create_task(self._tell(tell)),
             ]
             receiving = asyncio.create_task(self._receive(len(ids)))
             stopped = asyncio.create_task(self._stop.wait())
@@ -133,7 +137,7 @@ class Consumer:
             for task in (receiving, stopped, *aside):
                 task.cancel()
             await asyncio.gather(receiving, stopped, *aside, return_exceptions=True)
-        told(self.status)
+        tell(self.status)
         if self._fault is not None:
             raise self._fault
         if failed is not None:
@@ -147,8 +151,8 @@ class Consumer:
             events=self._events,
             events_per_s=round(self._rate, 1),
             lag=sum(self._lags.values()),
-            backlog=self._backlog,
-            oldest_unsent_s=self._oldest,
+            backlog=self._afterwards.backlog if self._afterwards else 0,
+            oldest_unsent_s=self._afterwards.oldest_s if self._afterwards else None,
             redelivered=self._redelivered,
             **self._vitals.fields(),
         )
@@ -186,8 +190,9 @@ class Consumer:
         lane = self._lanes.pop(partition, None)
         if lane is not None:
             await lane.close()
-            with self._out_of_reach(partition):
-                await self._checkpoint(partition, at_once=True)
+            await self._checkpoint(partition, at_once=True)
+            # What could not be told by now never will be: the next owner's checkpoint must not go back to it.
+            self._committed.pop(partition, None)
 
     async def _on_batch(self, context: "PartitionContext", batch: "list[EventData]") -> None:
         lane = self._lanes.get(context.partition_id)
@@ -205,11 +210,8 @@ class Consumer:
         last = parcels[-1].mark
         try:
             done = await asyncio.get_running_loop().run_in_executor(self._pool, self._worker.commit, events)
-            self._committed[context.partition_id] = (context, last)
-            await self._checkpoint(context.partition_id)
         except StopError as error:
-            self._fault = error
-            self._stop.set()
+            self._give_up(error)
             raise
         except Exception:
             before = self._failing.get(context.partition_id)
@@ -221,32 +223,33 @@ class Consumer:
         self._lags[context.partition_id] = _behind(context, last)
         self._vitals.took(context.partition_id, done)
         self._events += len(events)
-        self._offer(events[0])
+        if self._afterwards is not None:
+            self._afterwards.offer(journal_of(events[0]))
+        self._committed[context.partition_id] = (context, last)
+        await self._checkpoint(context.partition_id)
 
     async def _checkpoint(self, partition: str, *, at_once: bool = False) -> None:
         """Move the checkpoint behind what was committed, now and then: it only bounds what is read again."""
         now = self._monotonic()
         is_due = at_once or now - self._checkpointed.get(partition, now - CHECKPOINT_S) >= CHECKPOINT_S
         if self._starts is None and is_due and partition in self._committed:
-            context, last = self._committed.pop(partition)
+            context, last = self._committed[partition]
             self._checkpointed[partition] = now
-            await context.update_checkpoint(last)
-
-    @contextlib.contextmanager
-    def _out_of_reach(self, partition: str) -> Any:
-        """A checkpoint that is not moved costs reading again, nothing else."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001  the SDK's and the storage's
-            observe.log("consume.interrupted", partition=partition, error=_told(error))
+            try:
+                await context.update_checkpoint(last)
+            except Exception as error:  # noqa: BLE001  the SDK's and the storage's; it costs reading again, nothing else
+                observe.log("consume.interrupted", partition=partition, error=told(error))
+            else:
+                if self._committed.get(partition) == (context, last):
+                    del self._committed[partition]
 
     async def _on_error(self, context: "PartitionContext | None", error: Exception) -> None:
-        told = _told(error)
+        text = told(error)
         if context is None:
-            observe.log("consume.unbalanced", error=told)
+            observe.log("consume.unbalanced", error=text)
             return
         failing = self._failing.get(context.partition_id)
-        fields = {"partition": context.partition_id, "error": told}
+        fields = {"partition": context.partition_id, "error": text}
         if (
             failing is None
         ):  # no batch of ours failed: the hub cut the connection, or another process took over
@@ -260,47 +263,14 @@ class Consumer:
         """Failing here for long, and lately: else another process has the partition by now."""
         return failing.times >= STUCK and self._monotonic() - failing.last_s < STUCK_FOR_S
 
-    # ------------------------------------------------------------ aside
-
-    def _offer(self, event: Event) -> None:
-        journal = journal_of(event)
-        if journal not in self._queued:
-            self._queued.add(journal)
-            self._unsent.put_nowait(journal)
-
-    async def _send(self, pool: ThreadPoolExecutor) -> None:
-        """Send what was committed, one journal after the other; what fails waits for ``_settle``."""
-        while True:
-            journal = await self._unsent.get()
-            self._queued.discard(journal)
-            with self._faults():
-                await asyncio.get_running_loop().run_in_executor(pool, self._worker.send, journal)
-
-    async def _settle(self, pool: ThreadPoolExecutor) -> None:
-        while True:
-            await asyncio.sleep(self._settings.settle_s)
-            with self._faults():
-                settled = await asyncio.get_running_loop().run_in_executor(pool, self._worker.settle)
-                self._backlog, self._oldest = settled.backlog, settled.oldest_age_s
-
-    @contextlib.contextmanager
-    def _faults(self) -> Any:
-        try:
-            yield
-        except RetryError as error:
-            observe.log("expiry.postponed", error=str(error))
-        except StopError as error:
-            self._fault = error
-            self._stop.set()
-
-    async def _tell(self, told: Callable[[Status], None]) -> None:
+    async def _tell(self, tell: Callable[[Status], None]) -> None:
         before, at = 0, self._monotonic()
         while True:
             await asyncio.sleep(min(STATUS_S, self._settings.settle_s))
             now = self._monotonic()
             self._rate = (self._events - before) / (now - at)
             before, at = self._events, now
-            told(self.status)
+            tell(self.status)
 
 
 def prefetch(limit: int, partitions: int) -> int:
@@ -323,15 +293,6 @@ def _behind(context: "PartitionContext", last: "EventData") -> int:
     return max(0, newest - (last.sequence_number or 0)) if newest is not None else 0
 
 
-def _told(error: Exception) -> str:
-    """Say what our own errors say; of others kind and place only, for their texts may hold addresses and keys."""
-    if isinstance(error, RetryError | StopError):
-        return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
-
-
 @contextlib.contextmanager
 def _threads(count: int, name: str) -> Any:
     pool = ThreadPoolExecutor(count, thread_name_prefix=name)
@@ -347,10 +308,10 @@ async def consumer(settings: Settings, worker: Worker) -> AsyncGenerator[Consume
     hub = hub_of(settings)
     if settings.ledger and is_folder(settings.ledger):
         client = event_hub.consumer_client(hub, settings.event_hub_consumer_group)
-        ids = await _reached("event hub", client.get_partition_ids)
-        yield Consumer(client, hub, worker, settings, starts=_committed(settings, hub, ids))
+        ids = await reached("event hub", client.get_partition_ids)
+        yield Consumer(client, hub, worker, settings, starts=committed(settings, hub, ids))
         return
-    store = await _reached("checkpoint storage", lambda: _checkpoint_store(settings))
+    store = await reached("checkpoint storage", lambda: checkpoint_store(settings))
     async with store:
         client = event_hub.consumer_client(
             hub,
@@ -360,62 +321,3 @@ async def consumer(settings: Settings, worker: Worker) -> AsyncGenerator[Consume
             partition_ownership_expiration_interval=settings.ownership_s,
         )
         yield Consumer(client, hub, worker, settings)
-
-
-async def _reached(what: str, attempt: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Try until it answers: a process that starts in an outage waits for its end, like all the others."""
-    from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415  with the SDK
-
-    wait_s, longest_s = 1.0, 30.0
-    while True:
-        try:
-            return await attempt()
-        except (RetryError, EventHubError) as error:
-            observe.log("consume.waiting", what=what, error=_told(error))
-        await asyncio.sleep(wait_s)
-        wait_s = min(2 * wait_s, longest_s)
-
-
-def _committed(settings: Settings, hub: event_hub.Hub, ids: Sequence[str]) -> dict[str, int]:
-    """Return the last number of each partition that has a journal; the others are read from their start."""
-    ledger = open_ledger(None, settings)
-    found: dict[str, int] = {}
-    for partition in ids:
-        watermark = ledger.journal(
-            f"stream/{event_hub.stream_of(hub, settings.generation, partition)}"
-        ).watermark()
-        if watermark is not None:
-            found[partition] = watermark.last_seq
-    return found
-
-
-async def _checkpoint_store(settings: Settings) -> Any:
-    """Return the store of checkpoints and ownership, in a container beside the ledger, made if it is not there."""
-    from azure.core.exceptions import AzureError, ResourceExistsError  # noqa: PLC0415  with the SDK
-    from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore  # noqa: PLC0415  with the SDK
-
-    access = settings.storage_access
-    container = container_of(access, settings.checkpoints)
-    try:
-        with contextlib.suppress(ResourceExistsError):
-            await asyncio.to_thread(container.create_container)
-    except AzureError as error:
-        raise RetryError(
-            f"container {settings.checkpoints!r} of {access.setting}: out of reach ({type(error).__name__}); "
-            "check the account's name, network and identity"
-        ) from None
-    finally:
-        container.close()
-    if access.connection is not None:
-        return BlobCheckpointStore.from_connection_string(
-            access.connection.get_secret_value(), settings.checkpoints
-        )
-    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415  brings msal
-
-    managed = (access.credential or "").lower() == "managedidentity"
-    credential = (
-        ManagedIdentityCredential(client_id=access.client_id)
-        if managed
-        else DefaultAzureCredential(managed_identity_client_id=access.client_id)
-    )
-    return BlobCheckpointStore(str(access.url), settings.checkpoints, credential=credential)

@@ -3,11 +3,10 @@
     put ──> waiting ──> commit, one batch at a time, in order
      └─ waits when there are too many bytes, which holds up the receiver of this partition and no other
 
-A large batch costs the storage no more than a small one, so a batch waits a moment to grow.
+A large batch costs the storage no more than a small one, so a batch waits a moment to grow: the fuller, the shorter.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -20,9 +19,11 @@ _Mark = TypeVar("_Mark")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """``events`` of a batch, at most about; ``waiting_bytes`` of a lane; how long a batch may grow."""
+    """``events`` of a batch, at most about; ``waiting_bytes`` of a lane; how long a batch of one event may grow."""
 
     events: int
+    enough: int
+    """A batch of so many events does not wait for more."""
     waiting_bytes: int
     linger_s: float
 
@@ -47,7 +48,7 @@ class Lane(Generic[_Mark]):
         self._waiting: deque[Parcel[_Mark]] = deque()
         self._bytes = self._events = 0
         """Of what waits and what is being committed."""
-        self._some, self._many, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._some, self._more, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._failed: Exception | None = None
         self._closed = False
         self._working = asyncio.create_task(self._work())
@@ -64,8 +65,7 @@ class Lane(Generic[_Mark]):
         self._bytes += parcel.size
         self._events += len(parcel.events)
         self._some.set()
-        if self._is_full:
-            self._many.set()
+        self._more.set()
         while self._bytes > self._limits.waiting_bytes and self._failed is None and not self._closed:
             self._room.clear()
             await self._room.wait()
@@ -75,21 +75,18 @@ class Lane(Generic[_Mark]):
         """Finish the commit under way; what waits is received again, by whoever comes next."""
         self._closed = True
         self._waiting.clear()
-        for event in (self._some, self._many, self._room):
+        for event in (self._some, self._more, self._room):
             event.set()
         await asyncio.wait([self._working])
 
     @property
     def _is_full(self) -> bool:
-        return self._events >= self._limits.events or self._bytes > self._limits.waiting_bytes // 2
+        return self._events >= self._limits.enough or self._bytes > self._limits.waiting_bytes // 2
 
     async def _work(self) -> None:
         while not self._closed:
             await self._some.wait()
-            if not self._is_full and not self._closed:
-                self._many.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._many.wait(), self._limits.linger_s)
+            await self._grow()
             batch = self._next()
             if not batch:
                 continue
@@ -102,6 +99,19 @@ class Lane(Generic[_Mark]):
                 self._bytes -= sum(parcel.size for parcel in batch)
                 self._events -= sum(len(parcel.events) for parcel in batch)
                 self._room.set()
+
+    async def _grow(self) -> None:
+        """Return when the batch is large enough for the time it has waited."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        while not self._is_full and not self._closed:
+            patience_s = self._limits.linger_s * (1 - self._events / self._limits.enough)
+            self._more.clear()
+            try:
+                async with asyncio.timeout_at(began + patience_s):
+                    await self._more.wait()
+            except TimeoutError:
+                return
 
     def _next(self) -> list[Parcel[_Mark]]:
         """Take whole parcels from what waits, at least one."""

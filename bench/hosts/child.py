@@ -201,8 +201,10 @@ class Whole:
     """The standalone host as ``chargeback consume`` runs it, asked now and then how far it is."""
 
     def __init__(self) -> None:
+        from chargeback import event_loop
+
         self.running: Any = None
-        asyncio.run(self._run())
+        event_loop.run(self._run())
 
     def _answers(self, loop: asyncio.AbstractEventLoop) -> None:
         serve({"status": self.status})

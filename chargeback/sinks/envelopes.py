@@ -4,7 +4,7 @@ import importlib
 import logging
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, Protocol, cast
@@ -168,23 +168,31 @@ def _dated(event: CustomEvent, now: datetime) -> CustomEvent:
     )
 
 
-def _properties(properties: Mapping[str, object]) -> dict[str, str]:
+def _properties(properties: Mapping[str, object]) -> Mapping[str, object]:
     """In a fixed order, as texts. Raises RejectError for what is too long or cannot be said."""
-    names = _in_order("property", tuple(properties))
-    texts = [each if type(each := properties[name]) is str else _text(each) for name in names]
-    together = "".join(texts)
+    names = tuple(properties)
+    ordered = _in_order("property", names)
+    if names != ordered:
+        properties = {name: properties[name] for name in ordered}
+    try:
+        together = "".join(cast("Iterable[str]", properties.values()))
+    except TypeError:  # not all of them are texts
+        properties = {name: _text(value) for name, value in properties.items()}
+        together = "".join(properties.values())
     # One look at all of them: few events hold anything that needs a second one. A character is two units at most.
     if 2 * len(together) > VALUE_LIMIT or not _is_sound(together):
-        for name, value in zip(names, texts, strict=True):
-            _check_length(f"property {name!r}", value, VALUE_LIMIT, may_be_empty=True)
-    return dict(zip(names, texts, strict=True))
+        for name, value in properties.items():
+            _check_length(f"property {name!r}", str(value), VALUE_LIMIT, may_be_empty=True)
+    return properties
 
 
-def _measurements(measurements: Mapping[str, float]) -> dict[str, float]:
-    for name, number in measurements.items():
-        if not math.isfinite(number):
-            raise RejectError("telemetry_limit", f"measurement {name!r} is not finite, which JSON cannot say")
-    return {name: measurements[name] for name in _in_order("measurement", tuple(measurements))}
+def _measurements(measurements: Mapping[str, float]) -> Mapping[str, float]:
+    if not all(map(math.isfinite, measurements.values())):
+        name = next(name for name, number in measurements.items() if not math.isfinite(number))
+        raise RejectError("telemetry_limit", f"measurement {name!r} is not finite, which JSON cannot say")
+    names = tuple(measurements)
+    ordered = _in_order("measurement", names)
+    return measurements if names == ordered else {name: measurements[name] for name in ordered}
 
 
 @lru_cache(maxsize=64)
@@ -218,13 +226,16 @@ def _is_sound(text: str) -> bool:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
 
 
 def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    told = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return told.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _opencensus() -> Any:

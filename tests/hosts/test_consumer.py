@@ -1,6 +1,7 @@
 """The standalone consumer on real wires: every event once, whoever owns its partition, whatever goes away."""
 
 import asyncio
+import importlib
 import re
 import threading
 import time
@@ -128,6 +129,36 @@ def test_a_batch_that_raises_is_read_again_and_the_other_partitions_go_on(broker
             assert consumer.status.redelivered == 3
 
     asyncio.run(run())
+
+
+def test_a_checkpoint_that_fails_after_the_commit_costs_nothing_but_reading_again(
+    broker, settings_for, monkeypatch
+):
+    settings = settings_for()
+    ledger = opened(settings)
+    store = importlib.import_module("azure.eventhub.extensions.checkpointstoreblobaio").BlobCheckpointStore
+    tried = []
+
+    async def away(_, checkpoint, **__):
+        tried.append(checkpoint["partition_id"])
+        raise OSError("storage with a secret in its text")
+
+    async def run():
+        fill(broker, 10)
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "update_checkpoint", away)
+            async with running(settings) as consumer:
+                await until(lambda: consumer.status.events == 40)
+                await until(lambda: len(tried) > 8)  # tried again while nothing comes in
+                status = consumer.status
+        async with running(settings) as consumer:
+            await until(lambda: consumer.status.skipped == 40)
+        return status
+
+    status = asyncio.run(run())
+
+    assert complete(ledger, 10)()
+    assert (status.charges, status.redelivered, status.partitions, status.healthy) == (40, 0, 4, True)
 
 
 def test_a_stop_finishes_the_batch_and_writes_its_checkpoint(broker, settings_for):

@@ -7,7 +7,7 @@ import pytest
 from chargeback.lanes import Lane, Limits, Parcel
 from tests.support.events import events_of
 
-LIMITS = Limits(events=10, waiting_bytes=1000, linger_s=0.01)
+LIMITS = Limits(events=10, enough=10, waiting_bytes=1000, linger_s=0.01)
 
 
 def parcel(first, count=2, size=10):
@@ -58,7 +58,7 @@ def test_a_full_batch_does_not_wait_to_grow():
     async def scenario():
         gate = Gate()
         gate.open.set()
-        lane = Lane(gate, Limits(events=4, waiting_bytes=10_000, linger_s=3600))
+        lane = Lane(gate, Limits(events=4, enough=4, waiting_bytes=10_000, linger_s=3600))
         for first in (0, 2, 4, 6):
             await lane.put(parcel(first))
         await gate.times(2)
@@ -66,6 +66,35 @@ def test_a_full_batch_does_not_wait_to_grow():
         return gate.batches
 
     assert [len(batch) for batch in run(scenario)] == [4, 4]
+
+
+def test_the_fuller_a_batch_the_shorter_it_waits():
+    async def scenario():
+        gate = Gate()
+        gate.open.set()
+        lane = Lane(gate, Limits(events=1000, enough=1000, waiting_bytes=10_000, linger_s=100))
+        await lane.put(parcel(0, count=999, size=1))
+        await gate.times(1)
+        await lane.close()
+        return gate.batches
+
+    assert [len(batch) for batch in run(scenario)] == [999], "a thousandth of 100 s, not 100 s"
+
+
+def test_what_waits_behind_a_commit_makes_a_larger_batch_than_one_that_starts_from_nothing():
+    async def scenario():
+        gate = Gate()
+        lane = Lane(gate, Limits(events=6, enough=2, waiting_bytes=10_000, linger_s=3600))
+        await lane.put(parcel(0))
+        await gate.began.wait()
+        for first in (2, 4, 6, 8):
+            await lane.put(parcel(first))
+        gate.open.set()
+        await gate.times(3)
+        await lane.close()
+        return gate.batches
+
+    assert [len(batch) for batch in run(scenario)] == [2, 6, 2]
 
 
 def test_too_many_bytes_hold_up_the_receiver_until_some_are_committed():
