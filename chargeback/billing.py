@@ -1,5 +1,6 @@
 """One exchange to one charge: measure it, rate it, assign it, and keep where it came from."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -24,17 +25,32 @@ _NO_TIER = (None, "auto")
 _add = EXACT.add  # a context looks its methods up slowly
 
 
+Call = tuple[Exchange, Place]
+
+
 def bill(exchange: Exchange, place: Place, table: RateTable | None) -> Charge:
     """Return the call's charge; priced or not, it is on the bill."""
-    event = place.event
-    at = exchange.facts.occurred_at or event.enqueued_at
-    hub = event.stream.event_hub
-    measured = measure(exchange, lambda facts: route(table, facts, at, hub).model if table and at else None)
-    measured = _with_deployment(measured, table)
-    skew = ahead(exchange.facts.occurred_at, event.enqueued_at)
-    rated = _rated(measured, table, at, hub, future=skew is not None and skew > FUTURE)
-    assigned = assign(measured.facts, table, at)
-    return _charge(exchange, place, measured, rated, assigned, table)
+    return bill_all([(exchange, place)], table)[0]
+
+
+def bill_all(calls: Sequence[Call], table: RateTable | None) -> list[Charge]:
+    """Return the charges of calls, in their order; a step at a time, see ``pipeline``."""
+    measured = [_measured(exchange, place, table) for exchange, place in calls]
+    rated = [_rated(each, call, table) for each, call in zip(measured, calls, strict=True)]
+    assigned = [assign(each.facts, table, _moment(*call)) for each, call in zip(measured, calls, strict=True)]
+    return [_charge(*each, table) for each in zip(calls, measured, rated, assigned, strict=True)]
+
+
+def _moment(exchange: Exchange, place: Place) -> datetime | None:
+    return exchange.facts.occurred_at or place.event.enqueued_at
+
+
+def _measured(exchange: Exchange, place: Place, table: RateTable | None) -> Measured:
+    def model_of(facts: Facts) -> str | None:
+        at = _moment(exchange, place)
+        return route(table, facts, at, place.event.stream.event_hub).model if table and at else None
+
+    return _with_deployment(measure(exchange, model_of), table)
 
 
 def _with_deployment(measured: Measured, table: RateTable | None) -> Measured:
@@ -51,13 +67,16 @@ def _with_deployment(measured: Measured, table: RateTable | None) -> Measured:
     return msgspec.structs.replace(measured, facts=named)
 
 
-def _rated(
-    measured: Measured, table: RateTable | None, at: datetime | None, event_hub: str, *, future: bool
-) -> Rated:
-    if at is None or future:
-        reason = "future_time" if future else "no_time"
-        return unrated(measured.facts, reason)
-    rated = rate(measured.usage, measured.facts, table, at=at, event_hub=event_hub, error=measured.error)
+def _rated(measured: Measured, call: Call, table: RateTable | None) -> Rated:
+    exchange, place = call
+    at = _moment(exchange, place)
+    skew = ahead(exchange.facts.occurred_at, place.event.enqueued_at)
+    if at is None:
+        return unrated(measured.facts, "no_time")
+    if skew is not None and skew > FUTURE:
+        return unrated(measured.facts, "future_time")
+    hub = place.event.stream.event_hub
+    rated = rate(measured.usage, measured.facts, table, at=at, event_hub=hub, error=measured.error)
     verdict = measured.verdict
     if verdict is None:
         return rated
@@ -75,13 +94,9 @@ def assign(facts: Facts, table: RateTable | None, at: datetime | None) -> Assign
 
 
 def _charge(
-    exchange: Exchange,
-    place: Place,
-    measured: Measured,
-    rated: Rated,
-    assigned: Assignment,
-    table: RateTable | None,
+    call: Call, measured: Measured, rated: Rated, assigned: Assignment, table: RateTable | None
 ) -> Charge:
+    exchange, place = call
     event, facts, usage = place.event, measured.facts, measured.usage
     stream = event.stream
     in_order: tuple[Any, ...] = (

@@ -5,13 +5,14 @@ above all not on where a batch begins or ends.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 from msgspec import Struct
 
 from chargeback import formats
-from chargeback.billing import assign, bill, marked_duplicate
+from chargeback.billing import assign, bill, bill_all, marked_duplicate
 from chargeback.capture import Capture, Piece
 from chargeback.charge import Charge, charge_id, contradicts, rank, row_id
 from chargeback.errors import RejectError
@@ -25,6 +26,11 @@ from chargeback.rates.table import RateTable
 REQUEST_ONLY = "request_without_response"
 JOIN_TIMEOUT = timedelta(minutes=15)
 """API Management ends an idle stream after 4 minutes; a part that is 15 minutes late will not come."""
+
+
+PORTION_EVENTS = 100
+PORTION_BYTES = 4 * 1024 * 1024
+"""Of events that are in memory decoded at the same time; one event may be larger."""
 
 
 class Context(Struct, frozen=True, kw_only=True):
@@ -56,11 +62,19 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def process(events: Sequence[Event], state: JoinState, context: Context) -> Outcome:
     """Bill the events in order. Content never raises: it becomes a ``reject`` row and a dead letter."""
     batch = _Batch(state, context)
-    entries = tuple(
-        Entry(position=event.position, enqueued_at=event.enqueued_at, rows=tuple(batch.rows(event)))
-        for event in events
-    )
+    entries = tuple(entry for portion in portions(events) for entry in batch.entries(portion))
     return Outcome(entries=entries, state=batch.join.state, dead_letters=tuple(batch.dead_letters.values()))
+
+
+def portions(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    """Cut a batch into pieces small enough to be read as a whole before the first of them is billed."""
+    start = size = 0
+    for end, event in enumerate(events):
+        if end - start == PORTION_EVENTS or size > PORTION_BYTES:
+            yield events[start:end]
+            start, size = end, 0
+        size += len(event.body)
+    yield events[start:]
 
 
 def expire(
@@ -90,16 +104,37 @@ class _Batch:
         self._context = context
         self._seen: dict[str, Charge] = {}
 
-    def rows(self, event: Event) -> list[BillingRow]:
+    def entries(self, events: Sequence[Event]) -> Iterator[Entry]:
+        """Yield what the events become, in order.
+
+        Reading, and billing what one event tells whole, looks at no other event: it is done for all events at
+        once, a step after the other. A processor's cache for instructions has room for a step and not for
+        all of them; event by event it takes a fifth longer.
+        """
+        read = [formats.read(event.body, self._context.privacy) for event in events]
+        told = [
+            (single(capture), Place(event=event, index=index))
+            for event, captures in zip(events, read, strict=True)
+            for index, capture in enumerate(captures)
+            if _is_whole(capture)
+        ]
+        charges = iter(bill_all(told, self._context.table))
+        for event, captures in zip(events, read, strict=True):
+            rows = tuple(self._rows(event, captures, charges))
+            yield Entry(position=event.position, enqueued_at=event.enqueued_at, rows=rows)
+
+    def _rows(
+        self, event: Event, captures: Sequence[Capture | RejectError], charges: Iterator[Charge]
+    ) -> list[BillingRow]:
+        """``charges`` has one for each capture that is whole."""
         rows = self._expired(event)
-        for index, capture in enumerate(formats.read(event.body, self._context.privacy)):
-            place = Place(event=event, index=index)
-            if isinstance(capture, RejectError):
-                rows += self._rejected(capture, place)
-            elif capture.kind == "call" and capture.piece is None and not capture.has_sides:
-                rows.append(self._charge(single(capture), place))  # nearly all are of this kind
+        for index, capture in enumerate(captures):
+            if _is_whole(capture):
+                rows.append(self._once(next(charges)))
+            elif isinstance(capture, RejectError):
+                rows += self._rejected(capture, Place(event=event, index=index))
             else:
-                rows += self._of(capture, place)
+                rows += self._of(capture, Place(event=event, index=index))
         return rows
 
     def _expired(self, event: Event) -> list[BillingRow]:
@@ -141,7 +176,10 @@ class _Batch:
         )
 
     def _charge(self, exchange: Exchange, place: Place) -> Charge:
-        charge = bill(exchange, place, self._context.table)
+        return self._once(bill(exchange, place, self._context.table))
+
+    def _once(self, charge: Charge) -> Charge:
+        """Mark what repeats a charge of this batch."""
         first = self._seen.setdefault(charge.charge_id, charge)
         if first is charge:
             return charge
@@ -163,6 +201,16 @@ class _Batch:
                 enqueued_at=place.event.enqueued_at,
             )
         ]
+
+
+def _is_whole(capture: Capture | RejectError) -> TypeGuard[Capture]:
+    """True for a call that its event tells all of, as nearly all do."""
+    return (
+        not isinstance(capture, RejectError)
+        and capture.kind == "call"
+        and capture.piece is None
+        and not capture.has_sides
+    )
 
 
 def _repeats(charge: Charge, first: Charge) -> bool:
