@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 from chargeback.charge import Charge, charge_id, rank, row_id
 from chargeback.exchange import Exchange, Place
 from chargeback.facts import Facts
-from chargeback.metering import Measured, measure, request_body
+from chargeback.metering import Measured, measure_all, request_body
 from chargeback.rates.routes import route
 from chargeback.rates.table import Assignment, RateTable
 from chargeback.rates.words import ZERO
@@ -35,7 +36,10 @@ def bill(exchange: Exchange, place: Place, table: RateTable | None) -> Charge:
 
 def bill_all(calls: Sequence[Call], table: RateTable | None) -> list[Charge]:
     """Return the charges of calls, in their order; a step at a time, see ``pipeline``."""
-    measured = [_measured(exchange, place, table) for exchange, place in calls]
+    questions = [
+        (exchange, partial(_model, place, table, _moment(exchange, place))) for exchange, place in calls
+    ]
+    measured = [_with_deployment(each, table) for each in measure_all(questions)]
     rated = [_rated(each, call, table) for each, call in zip(measured, calls, strict=True)]
     assigned = [assign(each.facts, table, _moment(*call)) for each, call in zip(measured, calls, strict=True)]
     return [_charge(*each, table) for each in zip(calls, measured, rated, assigned, strict=True)]
@@ -45,12 +49,9 @@ def _moment(exchange: Exchange, place: Place) -> datetime | None:
     return exchange.facts.occurred_at or place.event.enqueued_at
 
 
-def _measured(exchange: Exchange, place: Place, table: RateTable | None) -> Measured:
-    def model_of(facts: Facts) -> str | None:
-        at = _moment(exchange, place)
-        return route(table, facts, at, place.event.stream.event_hub).model if table and at else None
-
-    return _with_deployment(measure(exchange, model_of), table)
+def _model(place: Place, table: RateTable | None, at: datetime | None, facts: Facts) -> str | None:
+    """Return the model of the deployment the call went to."""
+    return route(table, facts, at, place.event.stream.event_hub).model if table and at else None
 
 
 def _with_deployment(measured: Measured, table: RateTable | None) -> Measured:

@@ -3,7 +3,7 @@
 A reported usage always wins. Only without one are the bodies counted, and the usage then says so.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -52,17 +52,36 @@ FETCHED_AGAIN = Verdict("not_billable", "fetched_again")
 NOT_FINAL = Verdict("unmetered", "not_final")
 
 
+Call = tuple[Exchange, ModelOf]
+_Answer = tuple[Reply | None, Usage | None]
+"""The answer, and the usage it or its event reports."""
+
+
 def measure(exchange: Exchange, model_of: ModelOf) -> Measured:
     """Read the bodies as far as needed; a reported usage needs neither the request nor the text."""
+    return measure_all([(exchange, model_of)])[0]
+
+
+def measure_all(calls: Sequence[Call]) -> list[Measured]:
+    """Measure calls, in their order; a step at a time, see ``pipeline``."""
+    answers = [_read(exchange, exchange.facts.operation) for exchange, _ in calls]
+    requests = [_request(exchange, *answer) for (exchange, _), answer in zip(calls, answers, strict=True)]
+    return [_measured(*each) for each in zip(calls, answers, requests, strict=True)]
+
+
+def _request(exchange: Exchange, reply: Reply | None, told: Usage | None) -> Mapping[str, Any] | None:
+    """Return the request's body where something depends on it."""
+    inner = _operation(reply, exchange.facts.operation)
+    if told is None or inner == "unknown" or _request_names_deployment(exchange.facts, inner):
+        return request_body(exchange.request)
+    return None
+
+
+def _measured(call: Call, answer: _Answer, request: Mapping[str, Any] | None) -> Measured:
+    (exchange, model_of), (reply, told) = call, answer
     said = exchange.facts.operation
-    reply, told = _read(exchange, said)
     inner = _operation(reply, said)
-    request = None
-    if told is None or inner == "unknown":
-        request = request_body(exchange.request)
-        inner = inner if inner != "unknown" else _shape(request)
-    if request is None and _request_names_deployment(exchange.facts, inner):
-        request = request_body(exchange.request)
+    inner = inner if inner != "unknown" else _shape(request)
     # A line of a batch holds an answer of another operation; what is billed is the batch.
     facts = _facts(exchange.facts, reply, request, "batch" if said == "batch" else inner)
     verdict = _verdict(exchange, facts, reply)
@@ -79,7 +98,7 @@ def measure(exchange: Exchange, model_of: ModelOf) -> Measured:
     )
 
 
-def _read(exchange: Exchange, said: str | None) -> tuple[Reply | None, Usage | None]:
+def _read(exchange: Exchange, said: str | None) -> _Answer:
     """Return the answer and the usage it reports; its text is read only where there is none."""
     response, cut = exchange.response, "response" in exchange.cut_bodies
     quick = reported(response) if isinstance(response, str) and not cut else None

@@ -56,18 +56,21 @@ def kind(value: Any) -> str:
     return _KINDS.get(type(value).__name__, "an unknown kind")
 
 
+# What was decoded from JSON has texts as names. The checker cannot know, and `cast` is a call at run time.
+# These run many times an event.
+
+
 def as_object(value: Any) -> Mapping[str, Any] | None:
     """Return a JSON object, or None for anything else."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType] - see above
 
 
 def as_objects(value: Any) -> tuple[Mapping[str, Any], ...]:
     """Return the objects of a JSON array, in order; what is no object is left out."""
-    if not isinstance(value, list):
+    if not value or not isinstance(value, list):
         return ()
-    return tuple(
-        cast("Mapping[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)
-    )
+    objects: list[Any] = [item for item in value if isinstance(item, dict)]  # pyright: ignore[reportUnknownVariableType] - see above
+    return tuple(objects)
 
 
 def as_texts(value: Any) -> tuple[str, ...]:

@@ -197,7 +197,7 @@ class _StreamFold:
         self.response_id = self.response_id or as_id(body.get("id"))
         self.model = as_id(body.get("model")) or self.model
         self.service_tier = as_id(body.get("service_tier")) or self.service_tier
-        self.error = _error(chunk) or _error(body) or self.error
+        self.error = _error(chunk) or (_error(body) if body is not chunk else None) or self.error
         usage = as_object(body.get("usage"))
         self.usage = usage or self.usage
         if isinstance(kind, str):
@@ -250,7 +250,10 @@ def _is_cut(data: str) -> bool:
 
 def _operation(body: Mapping[str, Any], known: str | None, kind: Any = None) -> str:
     """Name the operation by the answer itself, as far as it tells."""
-    word = str(body.get("object")).lower()
+    said = body.get("object")
+    if type(said) is str and said in _PLAIN_OBJECTS:
+        return OBJECTS[said]
+    word = str(said).lower()
     if word == "list":
         return "embeddings" if _model_ran(body) else "other"
     if word in OBJECTS:
@@ -261,6 +264,9 @@ def _operation(body: Mapping[str, Any], known: str | None, kind: Any = None) -> 
         typed = (found for start, found in EVENT_TYPES.items() if kind.startswith(start))
         return known or next(typed, "unknown")
     return media.operation_of(body) or known or "unknown"
+
+
+_PLAIN_OBJECTS = OBJECTS.keys() - {"list"}
 
 
 def _model_ran(body: Mapping[str, Any]) -> bool:

@@ -21,7 +21,8 @@ class ChoiceFold:
     def add(self, message: Mapping[str, Any]) -> None:
         """Take in a ``message`` or a ``delta``."""
         self.content.append(content_text(message.get("content")))
-        self.refusal.append(as_text(message.get("refusal")))
+        if "refusal" in message:
+            self.refusal.append(as_text(message["refusal"]))
         for place, call in enumerate(as_objects(message.get("tool_calls"))):
             number = as_count(call.get("index"))
             fold = self._calls.setdefault(place if number is None else number, _CallFold())
@@ -80,7 +81,9 @@ def add_choices(folds: dict[int, ChoiceFold], choices: Any) -> None:
     for place, item in enumerate(as_objects(choices)):
         index = as_count(item.get("index"))
         index = place if index is None else index
-        fold = folds.setdefault(index, ChoiceFold(index))
+        fold = folds.get(index)
+        if fold is None:
+            fold = folds[index] = ChoiceFold(index)
         # API Management's log keeps the bare messages.
         bare = item if "role" in item and "content" in item else None
         message = as_object(item.get("delta")) or as_object(item.get("message")) or bare

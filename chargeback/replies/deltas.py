@@ -34,33 +34,48 @@ class Pattern(Struct, frozen=True):
 
     def texts(self, stream: str, start: int) -> tuple[list[str], int]:
         """Return the texts of the chunks from ``start`` on that are like the learnt one, and the place behind them."""
-        found: list[str] = []
-        if not stream.startswith(self.before, start):
-            return found, start
-        begin, more, between = start + len(self.before), AT_ONCE, self.between
-        end = stream.find('"', begin)
-        while more and stream.startswith(between, end):
-            found.append(stream[begin:end])
-            begin, more = end + len(between), more - 1
-            end = stream.find('"', begin)
-        behind = begin - len(self.before)
-        if stream.startswith(self.behind, end):
-            found.append(stream[begin:end])
-            behind = end + len(self.behind)
+        found = self._like(stream, start, self._between_quotes(stream, start))
         # Mostly all are plain, and asking once is quicker than asking each.
-        return (found, behind) if _is_plain("".join(found)) else self._unescaped(found, start)
-
-    def _unescaped(self, texts: list[str], start: int) -> tuple[list[str], int]:
-        """Take texts for what JSON means by them, up to one that is no whole JSON string."""
+        if _is_plain("".join(found)):
+            return found, start + self._length(found)
         read: list[str] = []
-        around = len(self.before) + len(self.behind)
-        for text in texts:
+        for text in found:
             meant = text if _is_plain(text) else _inside(text)
             if meant is None:
                 break
             read.append(meant)
-            start += around + len(text)
-        return read, start
+        return read, start + self._length(found[: len(read)])
+
+    def _between_quotes(self, stream: str, start: int) -> list[str]:
+        """Return what the texts are if all that follows is like the learnt chunk; nothing is compared yet."""
+        texts: list[str] = []
+        step = len(self.between)
+        begin = start + len(self.before)
+        for _ in range(AT_ONCE):
+            end = stream.find('"', begin)
+            if end < 0:
+                break
+            texts.append(stream[begin:end])
+            begin = end + step
+        return texts
+
+    def _like(self, stream: str, start: int, texts: list[str]) -> list[str]:
+        """Return the longest beginning of ``texts`` that, put into the pattern, is what stands there.
+
+        Comparing many chunks at once takes as long as comparing two of them one by one.
+        """
+        good, most = 0, len(texts)
+        tried = most
+        while good < most:
+            if stream.startswith(f"{self.before}{self.between.join(texts[:tried])}{self.behind}", start):
+                good = tried
+            else:
+                most = tried - 1
+            tried = (good + most + 1) // 2
+        return texts[:good]
+
+    def _length(self, texts: list[str]) -> int:
+        return sum(map(len, texts)) + len(texts) * len(self.between)
 
 
 def _is_plain(text: str) -> bool:

@@ -25,7 +25,7 @@ _DONE = "[DONE]"
 
 AT_THE_END = 8
 """Events looked at from behind: the usage, ``[DONE]``, and verdicts of a filter that lags behind the text."""
-NEAR_THE_END = 16_384
+NEAR_THE_END = 8_192
 """Characters searched for the word before anything is decoded; a usage further in front is found slowly."""
 AT_THE_START = 4
 """Events looked at for the answer's id; the first one may hold verdicts on the prompt and no id."""

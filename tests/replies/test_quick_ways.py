@@ -184,6 +184,13 @@ def test_a_chunk_that_says_something_else_ends_the_pattern(mores):
     assert replies._read_lines(text, None, cut=False) == replies._read_stream(events(text), None, cut=False)
 
 
+@pytest.mark.parametrize("said", [[], {}, 7, None, "LIST", "Chat.Completion.Chunk"])
+def test_an_object_member_of_any_kind_is_read_alike(said):
+    text = framed([chunk({"content": "a"}, object=said), chunk({"content": "b"}, object=said)])
+
+    assert replies._read_lines(text, None, cut=False) == replies._read_stream(events(text), None, cut=False)
+
+
 def test_a_pattern_is_proved_before_it_is_used():
     """The text stands twice; only the place whose change changes the delta is one."""
     pattern = learnt(chunk({"content": "gpt"}, model="gpt"))
