@@ -136,6 +136,8 @@ class Join:
     def __init__(self, state: JoinState) -> None:
         self._calls = dict(state.calls)
         self._counted = dict(state.counted)
+        self._not_before = _first_heard(self._calls)
+        """No waiting call was last heard of before; None: of none is known when."""
 
     @property
     def state(self) -> JoinState:
@@ -158,6 +160,9 @@ class Join:
             self._calls.pop(key, None)
             return _assemble(waiting, ())
         self._calls[key] = waiting
+        heard_at = waiting.enqueued_at
+        if heard_at is not None and (self._not_before is None or heard_at < self._not_before):
+            self._not_before = heard_at
         return None
 
     def settle(self, capture: Capture, place: Place) -> Exchange:
@@ -175,8 +180,11 @@ class Join:
     def expire(self, before: datetime | None, note: str) -> tuple[tuple[Waiting, Exchange], ...]:
         """Give up waiting for calls last heard of before an instant, or for all of them if it is None."""
         self._forget(before)
+        if before is not None and not _is_older(self._not_before, before):
+            return ()  # asked for every event: the calls are looked through only when one may be due
         gone = [key for key, call in self._calls.items() if _is_older(call.enqueued_at, before)]
         calls = [self._calls.pop(key) for key in gone]
+        self._not_before = _first_heard(self._calls)
         return tuple((call, _assemble(call, (note,))) for call in calls)
 
     def _forget(self, before: datetime | None) -> None:
@@ -185,6 +193,10 @@ class Join:
             if not _is_older(self._counted[oldest], before):
                 return
             del self._counted[oldest]
+
+
+def _first_heard(calls: Mapping[str, Waiting]) -> datetime | None:
+    return min((call.enqueued_at for call in calls.values() if call.enqueued_at is not None), default=None)
 
 
 def _is_older(heard_at: datetime | None, before: datetime | None) -> bool:

@@ -18,7 +18,7 @@ from hosts.parent import Child, until
 from tests.support import azurite, oracle
 
 PARTITIONS = 4
-EVENTS = 12_000
+EVENTS = 20_000
 WARM_UP = 50
 """Events a partition before the clock starts."""
 BATCH = 300

@@ -26,6 +26,8 @@ from tests.support.strategies import calls, cuts, formats, styles, traffic
 PRICED = [form for form in FORMATS if form != "F8"]  # a total alone has no price
 TABLE = parse(oracle.SAMPLE_RATES.read_text(), source="samples/rates.yaml")
 CONTEXT = Context(privacy=Privacy(), table=TABLE)
+WANTING = {"usage_event_missing", "body_missing"}
+"""Notes of a call of which one event is here and another is not, or was cut before the id that joins them."""
 
 
 def rows_of(bodies, *, sizes=(1000,)):
@@ -121,7 +123,7 @@ def test_an_event_cut_at_any_byte_gives_the_same_bill_or_says_that_it_is_not_who
     assert (
         bill_of(rows) == whole
         or rejects
-        or all(charge.truncated or "usage_event_missing" in charge.usage_notes for charge in charges)
+        or all(charge.truncated or not WANTING.isdisjoint(charge.usage_notes) for charge in charges)
     )
 
 
