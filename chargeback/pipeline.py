@@ -29,7 +29,7 @@ JOIN_TIMEOUT = timedelta(minutes=15)
 
 
 PORTION_EVENTS = 100
-PORTION_BYTES = 4 * 1024 * 1024
+PORTION_BYTES = 1024 * 1024
 """Of events that are in memory decoded at the same time; one event may be larger."""
 
 

@@ -17,7 +17,7 @@ from chargeback.strangers import as_object, as_objects
 _PROBE = "probe"
 _NOT_IN_CHUNK = ("usage", "error", "type", "response")
 
-AT_ONCE = 48
+AT_ONCE = 100
 """Chunks taken in one go: those behind one that has to be decoded are looked at again."""
 BLANK_LINE = "\n\n"
 
@@ -34,7 +34,7 @@ class Pattern(Struct, frozen=True):
 
     def texts(self, stream: str, start: int) -> tuple[list[str], int]:
         """Return the texts of the chunks from ``start`` on that are like the learnt one, and the place behind them."""
-        found = self._like(stream, start, self._between_quotes(stream, start))
+        found = self._like(stream, start)
         # Mostly all are plain, and asking once is quicker than asking each.
         if _is_plain("".join(found)):
             return found, start + self._length(found)
@@ -46,33 +46,22 @@ class Pattern(Struct, frozen=True):
             read.append(meant)
         return read, start + self._length(found[: len(read)])
 
-    def _between_quotes(self, stream: str, start: int) -> list[str]:
-        """Return what the texts are if all that follows is like the learnt chunk; nothing is compared yet."""
-        texts: list[str] = []
-        step = len(self.between)
+    def _like(self, stream: str, start: int) -> list[str]:
+        """Return what stands between, as it is written, while the chunks are like the learnt one."""
+        found: list[str] = []
+        if not stream.startswith(self.before, start):
+            return found
+        between, step = self.between, len(self.between)
         begin = start + len(self.before)
         for _ in range(AT_ONCE):
             end = stream.find('"', begin)
-            if end < 0:
+            if not stream.startswith(between, end):
+                if stream.startswith(self.behind, end):
+                    found.append(stream[begin:end])  # the last one that is
                 break
-            texts.append(stream[begin:end])
+            found.append(stream[begin:end])
             begin = end + step
-        return texts
-
-    def _like(self, stream: str, start: int, texts: list[str]) -> list[str]:
-        """Return the longest beginning of ``texts`` that, put into the pattern, is what stands there.
-
-        Comparing many chunks at once takes as long as comparing two of them one by one.
-        """
-        good, most = 0, len(texts)
-        tried = most
-        while good < most:
-            if stream.startswith(f"{self.before}{self.between.join(texts[:tried])}{self.behind}", start):
-                good = tried
-            else:
-                most = tried - 1
-            tried = (good + most + 1) // 2
-        return texts[:good]
+        return found
 
     def _length(self, texts: list[str]) -> int:
         return sum(map(len, texts)) + len(texts) * len(self.between)

@@ -11,7 +11,10 @@ from threading import Lock
 
 
 class CountCache:
-    """At most ``entries`` counts, the least recently used leave first. Safe to share by threads.
+    """At most ``entries`` counts, the oldest leave first. Safe to share by threads.
+
+    A text that is still in use when it leaves is counted once more: that costs less than keeping the order of use
+    with every look-up.
 
     An entry holds a digest, an encoding's name and an int, about 200 bytes, so ``entries``
     bounds the memory as well.
@@ -26,19 +29,11 @@ class CountCache:
         return len(self._counts)
 
     def get(self, key: tuple[bytes, str]) -> int | None:
-        count = self._counts.get(key)
-        if count is not None:
-            # Each step is whole by itself; between them another thread may have pushed the entry out.
-            try:  # noqa: SIM105 - suppress() costs more than what it guards
-                self._counts.move_to_end(key)
-            except KeyError:
-                pass
-        return count
+        return self._counts.get(key)
 
     def put(self, key: tuple[bytes, str], count: int) -> None:
         with self._lock:
             self._counts[key] = count
-            self._counts.move_to_end(key)
             while len(self._counts) > self._entries:
                 self._counts.popitem(last=False)
 

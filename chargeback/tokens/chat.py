@@ -44,12 +44,13 @@ def count_chat(tally: Tally, request: Mapping[str, Any]) -> None:
 def _count_messages(tally: Tally, messages: Sequence[Message]) -> None:
     remaining = iter(enumerate(messages))
     frames: dict[str, int] = {}
+    plain = 0
     for index, message in remaining:
         role, content = message.get("role"), message.get("content")
         if type(content) is str and type(role) is str and len(message) == 2 and role not in RESULT_ROLES:
             if role not in frames:  # most messages say nothing else, and a chat has many
                 frames[role] = _frame(tally, role)
-            tally.add(frames[role] + tally.size(content))
+            plain += frames[role] + tally.size(content)
             continue
         role = as_text(role)
         calls = calls_of(message)
@@ -67,6 +68,7 @@ def _count_messages(tally: Tally, messages: Sequence[Message]) -> None:
             _count_call(tally, calls[0], text_of(content))
         else:
             _count_plain(tally, role, message)
+    tally.add(plain)
 
 
 def _count_plain(tally: Tally, role: str, message: Message) -> None:

@@ -37,15 +37,13 @@ def test_no_text_is_kept(monkeypatch):
     assert not [held for held in kept if isinstance(held, bytes) and b"confidential" in held]
 
 
-def test_the_least_recently_used_count_leaves():
+def test_the_oldest_count_leaves():
     cache = CountCache(entries=2)
     keys = [key_of(letter, "o200k_base") for letter in "abc"]
-    cache.put(keys[0], 1)
-    cache.put(keys[1], 2)
-    cache.get(keys[0])
-    cache.put(keys[2], 3)
+    for count, key in enumerate(keys, 1):
+        cache.put(key, count)
 
-    assert [cache.get(key) for key in keys] == [1, None, 3]
+    assert [cache.get(key) for key in keys] == [None, 2, 3]
 
 
 def test_threads_share_it():
