@@ -5,6 +5,7 @@ modules of ``speed.GROUPS`` each have ``figures(options)``, which yields ``Figur
 """
 
 import gc
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -76,13 +77,15 @@ def interleaved(
 ) -> dict[str, float]:
     """Return the median seconds of each candidate; every round runs each of them once, in turn.
 
-    What disturbs the machine for a while disturbs them all. A candidate that returns ``Seconds`` has timed
-    itself. ``clock`` may be ``time.process_time``, where only a processor is used: then a long round does not
-    pay for other programs more often than a short one. The collector runs between the rounds, never in them.
+    What disturbs the machine for a while disturbs them all. The turn is another one each round, the same in each
+    run: whoever comes after a peer in a process of its own finds cold caches, and that must not always be the same
+    one. A candidate that returns ``Seconds`` has timed itself. ``clock`` may be ``time.process_time``, where only a
+    processor is used: then a long round does not pay for other programs more often than a short one. The collector
+    runs between the rounds, never in them.
     """
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(warm_up + rounds):
-        for name, run in candidates.items():
+        for name, run in random.Random(number).sample(list(candidates.items()), len(candidates)):
             gc.collect()
             gc.disable()
             start = clock()

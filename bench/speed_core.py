@@ -109,7 +109,7 @@ def reported(bench: Bench) -> Figure:
 
 def stream_usage(bench: Bench) -> Figure:
     others = bench.compare(
-        lambda: bench.traffic.streams(10, usage=True),
+        lambda: bench.traffic.streams(20, usage=True),
         {"decode every chunk": floor_stream},
         {
             "litellm": "litellm_stream",
@@ -130,7 +130,7 @@ def stream_usage(bench: Bench) -> Figure:
 def stream_no_usage(bench: Bench) -> Figure:
     floor = "decode every chunk + tiktoken"
     others = bench.compare(
-        lambda: bench.traffic.streams(10, usage=False),
+        lambda: bench.traffic.streams(20, usage=False),
         {floor: lambda events, loads: floor_counted(events, loads, bench.encode)},
         {"litellm": "litellm_stream"},
     )
