@@ -26,8 +26,6 @@ from chargeback.rates.table import RateTable
 REQUEST_ONLY = "request_without_response"
 JOIN_TIMEOUT = timedelta(minutes=15)
 """API Management ends an idle stream after 4 minutes; a part that is 15 minutes late will not come."""
-
-
 PORTION_EVENTS = 100
 PORTION_BYTES = 1024 * 1024
 """Of events that are in memory decoded at the same time; one event may be larger."""
@@ -109,7 +107,7 @@ class _Batch:
 
         Reading, and billing what one event tells whole, looks at no other event: it is done for all events at
         once, a step after the other. A processor's cache for instructions has room for a step and not for
-        all of them; event by event it takes a fifth longer.
+        all of them; event by event it takes half as long again.
         """
         read = [formats.read(event.body, self._context.privacy) for event in events]
         told = [

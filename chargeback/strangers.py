@@ -62,14 +62,14 @@ def kind(value: Any) -> str:
 
 def as_object(value: Any) -> Mapping[str, Any] | None:
     """Return a JSON object, or None for anything else."""
-    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType] - see above
+    return value if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType] - names in JSON are texts
 
 
 def as_objects(value: Any) -> tuple[Mapping[str, Any], ...]:
     """Return the objects of a JSON array, in order; what is no object is left out."""
     if not value or not isinstance(value, list):
         return ()
-    objects: list[Any] = [item for item in value if isinstance(item, dict)]  # pyright: ignore[reportUnknownVariableType] - see above
+    objects: list[Any] = [item for item in value if isinstance(item, dict)]  # pyright: ignore[reportUnknownVariableType] - names in JSON are texts
     return tuple(objects)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chargeback import pipeline
 from chargeback.charge import Charge
 from chargeback.event import Stream
 from chargeback.exchange import JoinState, decode, encode
@@ -105,6 +106,17 @@ def test_where_a_batch_ends_changes_no_row(made, sizes):
         ]
 
     assert seen(rows_of(bodies, sizes=sizes)) == seen(rows_of(bodies))
+
+
+@given(traffic(), st.integers(1, 3), st.sampled_from([0, 4000, 10**9]))
+def test_how_a_batch_is_portioned_changes_no_row(made, events, size):
+    bodies = [delivery.body for delivery in made.deliveries]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "PORTION_EVENTS", events)
+        patch.setattr(pipeline, "PORTION_BYTES", size)
+        portioned = rows_of(bodies)
+
+    assert portioned == rows_of(bodies)
 
 
 @given(st.data())
