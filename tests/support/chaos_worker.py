@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from chargeback import stream_worker
+from chargeback import event_loop, stream_worker
 from chargeback.consumer import consumer
 from chargeback.errors import ChargebackError
 from chargeback.handled import Handled
@@ -63,6 +63,11 @@ class Fuse:
                 return False
             self._left -= 1
             return self._left == 0
+
+    def rearm(self) -> None:
+        """The process lived on after all, because the network was away: it dies at the next visit."""
+        with self._lock:
+            self._left = 1
 
     def visit(self, point: str) -> None:
         if self.burns(point):
@@ -106,9 +111,12 @@ class FatalSegments:
             return extent
         if self._fuse.burns("mid-append"):
             body = HalfABody(data, self._fuse)
-            self._inner._blob(name).append_block(
-                body, length=len(data), appendpos_condition=at, retry_total=0
-            )
+            try:
+                self._inner._blob(name).append_block(
+                    body, length=len(data), appendpos_condition=at, retry_total=0
+                )
+            finally:
+                self._fuse.rearm()
         extent = self._append(name, data, at)
         self._fuse.visit("after-append")
         return extent
@@ -233,7 +241,7 @@ def child(told: dict[str, Any]) -> None:
     os.close(0)
     code = 0
     try:
-        asyncio.run(consume())
+        event_loop.run(consume())
     except ChargebackError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201  its log
         code = 3
