@@ -6,6 +6,7 @@ the loop a frame; asyncio's own elsewhere.
 
 import asyncio
 import importlib
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ _Answer = TypeVar("_Answer")
 
 def run(main: Coroutine[Any, Any, _Answer]) -> _Answer:
     """Run ``main`` as ``asyncio.run`` does; the process is this loop's alone, and its threads take longer turns."""
+    _open_standard_files()
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     try:
@@ -24,6 +26,15 @@ def run(main: Coroutine[Any, Any, _Answer]) -> _Answer:
             return runner.run(main)
     finally:
         sys.setswitchinterval(before)
+
+
+def _open_standard_files() -> None:
+    """Put the null device where a daemon was started without stdin: libuv aborts if a file of its own is number 0."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

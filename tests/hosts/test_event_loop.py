@@ -1,6 +1,7 @@
 """The consumer's event loop: uvloop where it is installed, asyncio's own elsewhere, and longer turns for threads."""
 
 import asyncio
+import subprocess
 import sys
 
 import pytest
@@ -30,3 +31,14 @@ def test_without_uvloop_it_is_asyncios_own(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
 
     assert event_loop.run(_loop_and_interval())[0].startswith("asyncio")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not made for Windows")
+def test_a_process_without_stdin_ends_in_peace():
+    """libuv ends the process if one of its own files has the number of a standard one."""
+    code = "import asyncio; from chargeback import event_loop; event_loop.run(asyncio.sleep(0.01))"
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, code], capture_output=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")

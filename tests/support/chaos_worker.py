@@ -238,7 +238,7 @@ def child(told: dict[str, Any]) -> None:
     log = os.open(told["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     for number in (1, 2):
         os.dup2(log, number)
-    os.close(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # not the line of orders
     code = 0
     try:
         event_loop.run(consume())
