@@ -52,18 +52,16 @@ FETCHED_AGAIN = Verdict("not_billable", "fetched_again")
 NOT_FINAL = Verdict("unmetered", "not_final")
 
 
-Call = tuple[Exchange, ModelOf]
+Question = tuple[Exchange, ModelOf]
 _Answer = tuple[Reply | None, Usage | None]
 """The answer, and the usage it or its event reports."""
 
 
-def measure(exchange: Exchange, model_of: ModelOf) -> Measured:
-    """Read the bodies as far as needed; a reported usage needs neither the request nor the text."""
-    return measure_all([(exchange, model_of)])[0]
+def measure_all(calls: Sequence[Question]) -> list[Measured]:
+    """Read the bodies of calls as far as needed; a reported usage needs neither the request nor the text.
 
-
-def measure_all(calls: Sequence[Call]) -> list[Measured]:
-    """Measure calls, in their order; a step at a time, see ``pipeline``."""
+    In the order of the calls, and a step at a time: see ``pipeline``.
+    """
     answers = [_read(exchange, exchange.facts.operation) for exchange, _ in calls]
     requests = [_request(exchange, *answer) for (exchange, _), answer in zip(calls, answers, strict=True)]
     return [_measured(*each) for each in zip(calls, answers, requests, strict=True)]
@@ -77,7 +75,7 @@ def _request(exchange: Exchange, reply: Reply | None, told: Usage | None) -> Map
     return None
 
 
-def _measured(call: Call, answer: _Answer, request: Mapping[str, Any] | None) -> Measured:
+def _measured(call: Question, answer: _Answer, request: Mapping[str, Any] | None) -> Measured:
     (exchange, model_of), (reply, told) = call, answer
     said = exchange.facts.operation
     inner = _operation(reply, said)

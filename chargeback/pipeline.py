@@ -152,9 +152,8 @@ class _Batch:
             return [Ignored(row_id=row_id(place.event, place.index), reason=capture.reason or "ignored")]
         if capture.kind == "identity":
             return [self._identity(capture, place)]
-        if capture.piece is None:
-            exchange = self.join.settle(capture, place) if capture.has_sides else single(capture)
-            return [self._charge(exchange, place)]
+        if capture.piece is None:  # the call's counts, and other events may hold its bodies
+            return [self._charge(self.join.settle(capture, place), place)]
         if self.join.is_counted(capture):  # the text is not needed any more
             return [self._identity(capture, place)]
         exchange = self.join.add(capture, capture.piece, place)

@@ -18,7 +18,7 @@ from chargeback.custom_events import custom_event
 from chargeback.event import Event
 from chargeback.exchange import JoinState, single
 from chargeback.journal.rows import encode
-from chargeback.metering import measure
+from chargeback.metering import measure_all
 from chargeback.pipeline import Context, process
 from chargeback.privacy import Privacy
 from chargeback.rates.load import parse
@@ -48,7 +48,7 @@ def page() -> str:
         raise capture
     exchange = single(capture)
     reply = read_reply(exchange.response)
-    measured = measure(exchange, lambda _: None)
+    [measured] = measure_all([(exchange, lambda _: None)])
     outcome = process([event], JoinState(), Context(table=table))
     [row] = outcome.entries[0].rows
     if not isinstance(row, Charge) or reply is None:
